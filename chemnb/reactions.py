@@ -1,0 +1,158 @@
+"""Reactions and the text they are written in: ``A + 2 B -> C ; k`` (Eq. 3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .expressions import NAME, Expression, ExpressionError, symbol_latex
+
+_ARROW = re.compile(r"<->|<=>|⇌|->|→")
+_TERM = re.compile(rf"\s*(?P<count>\d+(?:\.\d*)?(?:/\d+)?)?\s*\*?\s*(?P<name>{NAME.pattern})\s*")
+_NOTHING = {"0", "∅"}
+
+
+class NetworkError(ValueError):
+    """A reaction network that cannot be; the message names the place, the fault and the fix."""
+
+
+@dataclass(frozen=True)
+class Reaction:
+    """One reaction of Eq. 3: reactants, products and a rate constant.
+
+    Parameters
+    ----------
+    reactants, products : tuple of (species, coefficient)
+        Stoichiometric coefficients ν and ν' (positive integers), in the order of writing.
+    rate : Expression
+        The rate constant k of Eq. 5: a number, a name or arithmetic of names.
+
+    Examples
+    --------
+    >>> Reaction((("A", 2),), (("B", 1),), Expression("k"))
+    Reaction('2 A -> B ; k')
+    """
+
+    reactants: tuple[tuple[str, int], ...]
+    products: tuple[tuple[str, int], ...]
+    rate: Expression
+
+    @property
+    def equation(self) -> str:
+        """The reaction without its rate, as text that the parser reads back."""
+        return f"{_side_text(self.reactants)} -> {_side_text(self.products)}"
+
+    @property
+    def species(self) -> tuple[str, ...]:
+        """Species of both sides, in the order of writing."""
+        return tuple(dict.fromkeys(name for name, _ in self.reactants + self.products))
+
+    def __str__(self) -> str:
+        return f"{self.equation} ; {self.rate}"
+
+    def __repr__(self) -> str:
+        return f"Reaction('{self}')"
+
+    def to_latex(self) -> str:
+        """Return the reaction as LaTeX, the rate constant above the arrow."""
+        import sympy
+
+        rate = self.rate.to_sympy()
+        names = {s: symbol_latex(s.name) for s in rate.free_symbols}
+        left, right = (_side_latex(side) for side in (self.reactants, self.products))
+        return rf"{left} \xrightarrow{{{sympy.latex(rate, symbol_names=names)}}} {right}"
+
+
+def read_reactions(reactions: str | Sequence[str | Reaction]) -> list[tuple[str, Reaction]]:
+    """Return (place, reaction) pairs, the place worded for error messages."""
+    entries = reactions.splitlines() if isinstance(reactions, str) else reactions
+    found: list[tuple[str, Reaction]] = []
+    for number, entry in enumerate(entries, start=1):
+        if isinstance(entry, Reaction):
+            found.append((f"reaction {number} '{entry}'", entry))
+            continue
+        if not isinstance(entry, str):
+            raise NetworkError(f"reaction {number} is {entry!r}; give text or a Reaction")
+        line = entry.split("#")[0].strip()
+        if line:
+            where = f"line {number} '{line}'"
+            found += [(where, reaction) for reaction in _read_line(line, where)]
+    seen: dict[str, str] = {}
+    for where, reaction in found:
+        key = f"{canonical(reaction.equation)};{reaction.rate}"
+        if key in seen:
+            raise NetworkError(
+                f"{where} repeats {seen[key]}; write it once, or give it another rate"
+            )
+        seen[key] = where
+    return found
+
+
+def _read_line(line: str, where: str) -> list[Reaction]:
+    equation, separator, rate_text = line.partition(";")
+    arrows = _ARROW.findall(equation)
+    if len(arrows) != 1:
+        fault = "has no arrow" if not arrows else "has more than one arrow"
+        raise NetworkError(f"{where} {fault}; write one reaction a line, 'A + B -> C ; k'")
+    if not separator or not rate_text.strip():
+        raise NetworkError(f"{where} has no rate; put it after a semicolon, 'A -> B ; k'")
+    left_text, right_text = _ARROW.split(equation)
+    left, right = _read_side(left_text, where), _read_side(right_text, where)
+    if sorted(left) == sorted(right):
+        raise NetworkError(f"{where} changes nothing; its two sides are the same")
+    rates = [_read_rate(part, where) for part in rate_text.split(",")]
+    wanted = 1 if arrows[0] in ("->", "→") else 2
+    if len(rates) != wanted:
+        form = "'A -> B ; k'" if wanted == 1 else "'A <-> B ; forward, backward'"
+        raise NetworkError(f"{where} has {len(rates)} rate(s) but needs {wanted}: {form}")
+    forward = Reaction(left, right, rates[0])
+    return [forward] if wanted == 1 else [forward, Reaction(right, left, rates[1])]
+
+
+def _read_side(text: str, where: str) -> tuple[tuple[str, int], ...]:
+    if text.strip() in _NOTHING:
+        return ()
+    side: dict[str, int] = {}
+    for part in text.split("+"):
+        match = _TERM.fullmatch(part)
+        if match is None:
+            shown = part.strip() or "an empty term"
+            raise NetworkError(
+                f"{where}: '{shown}' is not a species with a coefficient; "
+                "write 'A' or '2 A', and '0' for nothing"
+            )
+        count = match["count"] or "1"
+        if not count.isdigit() or int(count) == 0:
+            raise NetworkError(
+                f"{where}: the coefficient {count} of '{match['name']}' is not a whole number "
+                "of 1 or more; molecules react in whole numbers"
+            )
+        side[match["name"]] = side.get(match["name"], 0) + int(count)
+    return tuple(side.items())
+
+
+def _read_rate(text: str, where: str) -> Expression:
+    try:
+        return Expression(text)
+    except ExpressionError as error:
+        raise NetworkError(f"{where}: {error}") from None
+
+
+def canonical(equation: str) -> str:
+    left, _, right = re.sub(r"<->|<=>|⇌|→", "->", equation).partition("->")
+    sides = [sorted(_read_side(side, f"'{equation.strip()}'")) for side in (left, right)]
+    return " -> ".join(_side_text(side) for side in sides)
+
+
+def _side_text(side: Iterable[tuple[str, int]]) -> str:
+    return " + ".join(name if count == 1 else f"{count} {name}" for name, count in side) or "0"
+
+
+def _side_latex(side: Iterable[tuple[str, int]]) -> str:
+    return " + ".join(_term_latex(*term) for term in side) or r"\emptyset"
+
+
+def _term_latex(name: str, count: int) -> str:
+    typeset = name if len(name) == 1 else r"\mathrm{" + name.replace("_", r"\_") + "}"
+    return typeset if count == 1 else rf"{count}\,{typeset}"
