@@ -1,25 +1,69 @@
 """chemnb: machine learning and multiscale modelling of chemical reactions, in both directions."""
 
-from . import models
+from . import models, paper, plots
 from .distances import sampling_floor, total_variation
+from .dynamics import DynamicsError, integrate
 from .ensemble import Ensemble, EnsembleError
+from .equations import (
+    EquationError,
+    MassActionEquations,
+    MomentEquations,
+    mass_action,
+    master_equation,
+    moment_equations,
+    propensities,
+)
+from .estimation import EstimationError
 from .expressions import Expression, ExpressionError
+from .fsp import finite_state_projection
 from .gillespie import SimulationError, sample
+from .library import LibraryError, monomials
 from .moments import moment_labels
 from .network import ReactionNetwork
+from .odenet import ODENet, ODENetError
+from .polynomials import SolverError
+from .rate_map import RatesError, rate_map
+from .rates import RateFit, fit_rates
 from .reactions import NetworkError, Reaction
+from .state_distribution import FSPError, StateDistribution
+from .timeseries import DataError
 
 __all__ = [
+    "DataError",
+    "DynamicsError",
     "Ensemble",
     "EnsembleError",
+    "EquationError",
+    "EstimationError",
     "Expression",
     "ExpressionError",
+    "FSPError",
+    "LibraryError",
+    "MassActionEquations",
+    "MomentEquations",
     "NetworkError",
+    "ODENet",
+    "ODENetError",
+    "RateFit",
+    "RatesError",
     "Reaction",
     "ReactionNetwork",
     "SimulationError",
+    "SolverError",
+    "StateDistribution",
+    "finite_state_projection",
+    "fit_rates",
+    "integrate",
+    "mass_action",
+    "master_equation",
     "models",
+    "moment_equations",
     "moment_labels",
+    "monomials",
+    "paper",
+    "plots",
+    "propensities",
+    "rate_map",
     "sample",
     "sampling_floor",
     "total_variation",

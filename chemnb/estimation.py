@@ -232,16 +232,30 @@ def _step(jacobian, residual, parameters, damping, nonnegative):
     return constrained_least_squares(matrix, target, nonnegative / scale, bounds) / scale
 
 
+def free_directions(parameters: np.ndarray, nonnegative: np.ndarray | None) -> np.ndarray:
+    """Return a basis (P, free) of the moves that leave every active constraint active.
+
+    Examples
+    --------
+    >>> abs(free_directions(np.array([0.0, 2.0]), np.eye(2)))
+    array([[0.],
+           [1.]])
+    """
+    free = np.eye(len(parameters))
+    if nonnegative is None or not len(nonnegative):
+        return free
+    size = np.abs(nonnegative) @ np.abs(parameters)
+    active = nonnegative[nonnegative @ parameters <= 1e-9 * np.maximum(size, size.max())]
+    if not len(active):
+        return free
+    _, values, right = np.linalg.svd(active)
+    return right[int((values > 1e-12).sum()) :].T
+
+
 def _covariance(jacobian, parameters, nonnegative) -> np.ndarray:
     """Return the covariance of the free directions; parameters at a bound have none."""
     scale = np.linalg.norm(jacobian, axis=0)
     scale[scale == 0] = 1.0
-    free = np.eye(len(parameters))
-    if nonnegative is not None:
-        size = np.abs(nonnegative) @ np.abs(parameters)
-        active = nonnegative[nonnegative @ parameters <= 1e-9 * np.maximum(size, size.max())]
-        if len(active):
-            _, values, right = np.linalg.svd(active)
-            free = right[int((values > 1e-12).sum()) :].T
+    free = free_directions(parameters, nonnegative)
     reduced = (jacobian / scale) @ (scale[:, None] * free)
     return free @ np.linalg.pinv(reduced.T @ reduced, hermitian=True, rcond=1e-14) @ free.T

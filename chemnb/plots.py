@@ -1,0 +1,169 @@
+"""One look for all figures: a style, six colours that everyone can tell apart, a few drawings.
+
+Functions draw on the Axes that they are given, or on new ones, and return them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Petroff's six-colour cycle (arXiv:2107.02270), made for colour-blind readers.
+COLOURS = ("#5790fc", "#f89c20", "#e42536", "#964a8b", "#9c9ca1", "#7a21dd")
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
+# The paper's or the exact line, drawn over ours.
+REFERENCE = {"color": "black", "linestyle": (0, (4, 3)), "linewidth": 1.5, "zorder": 3}
+
+STYLE = {
+    "figure.dpi": 100,
+    "figure.figsize": (6.4, 3.8),
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 100,
+    "font.size": 10,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "grid.color": "#e3e3e6",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 2.0,
+    "lines.markersize": 5,
+    "legend.frameon": False,
+    "image.cmap": "viridis",
+}
+
+
+def use_style() -> None:
+    """Give all figures from here on the look of the notebooks.
+
+    Examples
+    --------
+    >>> import matplotlib as mpl
+    >>> with mpl.rc_context():
+    ...     use_style()
+    ...     mpl.rcParams["lines.linewidth"]
+    2.0
+    """
+    import matplotlib as mpl
+    from cycler import cycler
+
+    mpl.rcParams.update(STYLE)
+    mpl.rcParams["axes.prop_cycle"] = cycler(color=COLOURS) + cycler(linestyle=LINES)
+
+
+def moments(found, exact=None, *, error=None, names=None, axes=None):
+    """Draw moments over time, and the exact ones over them (Fig. 2b-e).
+
+    Parameters
+    ----------
+    found : DataArray (time, moment)
+        Drawn as dots.
+    exact : DataArray (time, moment), optional
+        Drawn as black dashes.
+    error : DataArray (time, moment), optional
+        Standard errors; bars of twice that length.
+    names : sequence of str, optional
+        The moments to draw; default all.
+    axes : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    axes = _axes(axes)
+    names = list(found.moment.values) if names is None else list(names)
+    for place, name in enumerate(names):
+        colour, values = COLOURS[place % len(COLOURS)], found.sel(moment=name)
+        bars = None if error is None else 2 * error.sel(moment=name)
+        axes.errorbar(found.time, values, bars, fmt="o", color=colour, capsize=2, label=name)
+        if exact is not None:
+            label = "exact" if name == names[-1] else None
+            axes.plot(exact.time, exact.sel(moment=name), label=label, **REFERENCE)
+    axes.set(xlabel="time", ylabel="molecules, to the power of the moment")
+    axes.legend()
+    return axes
+
+
+def joint_probability(table, *, limits=None, axes=None, top=None):
+    """Draw p(n_1, n_2) at one time as an image (Fig. 3).
+
+    Parameters
+    ----------
+    table : DataArray with two dimensions, one a species
+    limits : (int, int), optional
+        Largest counts shown.
+    axes : Axes, optional
+    top : float, optional
+        Probability at the upper end of the colours, so that several images compare.
+
+    Returns
+    -------
+    Axes
+        ``axes.images[0]`` is what a colour bar needs.
+
+    Raises
+    ------
+    ValueError
+        If the table does not have two dimensions.
+    """
+    if table.ndim != 2:
+        raise ValueError(
+            f"a joint probability over {table.ndim} dimensions; sum over all species but two first"
+        )
+    axes = _axes(axes)
+    ends = [size - 1 for size in table.shape] if limits is None else limits
+    shown = np.zeros((ends[0] + 1, ends[1] + 1))
+    part = table.values[: ends[0] + 1, : ends[1] + 1]
+    shown[: part.shape[0], : part.shape[1]] = part
+    axes.imshow(
+        shown, origin="lower", aspect="auto", vmin=0.0, vmax=top, interpolation="nearest",
+        extent=(-0.5, ends[1] + 0.5, -0.5, ends[0] + 0.5),
+    )  # fmt: skip
+    axes.grid(False)
+    axes.set(xlabel=f"$n_{{{table.dims[1]}}}$", ylabel=f"$n_{{{table.dims[0]}}}$")
+    return axes
+
+
+def intervals(tables, *, true=None, axes=None):
+    """Draw estimates with their intervals, one row a rate, one colour a method (Table I).
+
+    Parameters
+    ----------
+    tables : mapping of method -> DataFrame
+        Indexed by rate, with the columns "value", "lower", "upper".
+    true : mapping of rate -> float, optional
+        Estimates are then drawn relative to it, in per cent; rates whose true value is zero
+        are left out.
+
+    Returns
+    -------
+    Axes
+    """
+    axes = _axes(axes)
+    first = next(iter(tables.values()))
+    names = [name for name in first.index if true is None or true.get(name)]
+    for place, (method, table) in enumerate(tables.items()):
+        values = table.loc[names, ["value", "lower", "upper"]].to_numpy(float)
+        if true is not None:
+            scale = np.array([[true[name]] for name in names])
+            values = 100 * (values / scale - 1)
+        rows = np.arange(len(names)) + (place - (len(tables) - 1) / 2) * 0.8 / len(tables)
+        reach = np.abs(values[:, 1:] - values[:, :1]).T
+        axes.errorbar(
+            values[:, 0], rows, xerr=reach, fmt="osD^vx"[place % 6], capsize=2,
+            color=COLOURS[place % len(COLOURS)], linestyle="none", label=method,
+        )  # fmt: skip
+    axes.axvline(0.0, **REFERENCE) if true is not None else None
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set_xlabel("value" if true is None else "deviation from the true value (%)")
+    axes.legend()
+    return axes
+
+
+def _axes(axes):
+    if axes is not None:
+        return axes
+    import matplotlib.pyplot as plt
+
+    return plt.subplots()[1]

@@ -1,0 +1,1 @@
+"""Comparisons with other packages: ``python run.py bench``."""

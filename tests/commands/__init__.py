@@ -1,0 +1,1 @@
+"""The commands behind ``python run.py``: one module each, plus what they share."""

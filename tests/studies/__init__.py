@@ -1,0 +1,1 @@
+"""Studies with many seeds or many runs: ``python run.py validate``."""
