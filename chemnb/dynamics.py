@@ -12,6 +12,7 @@ from .network import ReactionNetwork
 from .polynomials import PolynomialSystem, SolverError
 
 _METHODS = ("LSODA", "BDF", "Radau", "RK45", "DOP853", "RK23")
+_IMPLICIT = ("BDF", "Radau")
 _TRACE = 1e-6  # molecules that stand for none where a closure divides by a mean
 
 
@@ -48,7 +49,7 @@ def integrate(
     rate_constants : sequence of float, optional
         One k a reaction instead of the network's own. Learned ones may be negative.
     method : {"LSODA", "BDF", "Radau", "RK45", "DOP853", "RK23"}, optional
-        A method of `scipy.integrate.solve_ivp`.
+        A method of SciPy; the default is LSODA.
     rtol, atol : float
         Relative and absolute tolerance of each step.
 
@@ -98,7 +99,7 @@ def integrate(
         if of_moments
         else _concentrations(equations.network, initial)
     )
-    if method is None:
+    if method in (None, "LSODA"):  # solve_ivp's LSODA steps on for ever where a solution blows up
         values = polynomials.solve(theta, start, times, rtol=rtol, atol=atol)
     else:
         values = _solve_with(polynomials, theta, start, times, method, rtol, atol)
@@ -262,7 +263,7 @@ def _solve_with(
             t_eval=times,
             rtol=rtol,
             atol=atol,
-            **(implicit if method in _METHODS[:3] else {}),
+            **(implicit if method in _IMPLICIT else {}),
         )
     if not solution.success or not np.all(np.isfinite(solution.y)):
         reached = max(solution.t, default=0.0)
