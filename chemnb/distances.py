@@ -47,6 +47,8 @@ def sampling_floor(p, runs: int) -> float:
     """
     from scipy.stats import binom
 
+    if not runs >= 1:
+        raise ValueError(f"runs={runs} must be 1 or more")
     probability = np.clip(np.asarray(p, dtype=float).ravel(), 0.0, 1.0)
     probability = probability[(probability > 0) & (probability < 1)]
     # E|X - Np| = 2 m (1 - p) P(X = m) at m = floor(Np) + 1

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from .expressions import listing
 from .moments import moment_indices, moment_labels
 from .network import ReactionNetwork
 
@@ -135,16 +136,22 @@ class Ensemble:
 
     # --- distributions and paths -----------------------------------------------------------
 
-    def histogram(self, time: float, species: list[str] | None = None):
+    def histogram(self, time: float, species: str | list[str] | None = None):
         """Return the share of runs in each state at a time, one dimension a species.
 
         Parameters
         ----------
         time : float
             One of the ``histograms`` that `sample` was asked for.
-        species : list of str, optional
+        species : str or list of str, optional
             Sum over all other species.
         """
+        species = [species] if isinstance(species, str) else species
+        if unknown := [s for s in species or () if s not in self.network.species]:
+            raise EnsembleError(
+                f"{listing(unknown)} is not a species of this network; "
+                f"its species are {listing(self.network.species)}"
+            )
         recorded = [float(self.times[row]) for row in self._histograms]
         for row, table in self._histograms.items():
             if math.isclose(self.times[row], time, rel_tol=1e-12, abs_tol=1e-12):
@@ -179,6 +186,8 @@ class Ensemble:
         )
 
     def _repr_html_(self) -> str:
+        if self.runs < 2 or not self._kept:
+            return f"<p>{html.escape(repr(self))}</p>"
         last = self.moments().isel(time=-1)
         error = self.standard_error().isel(time=-1)
         rows = "".join(

@@ -116,6 +116,8 @@ def constrained_least_squares(
     q, r = np.linalg.qr(matrix)
     reduced = np.linalg.solve(r.T, constraints.T).T
     head = q.T @ target
+    if not len(constraints):
+        return np.linalg.solve(r, head)
     limit = bounds - reduced @ head
     size = np.linalg.norm(reduced, axis=1)
     size[size == 0] = 1.0
@@ -181,7 +183,9 @@ def gauss_newton(
     except SolverError as error:
         raise EstimationError(f"the model cannot be solved at its start: {error}") from None
     loss, damping, converged, used = residual @ residual, 1e-3, False, 0
-    for used in range(1, max_iterations + 1):
+    if not np.isfinite(loss):
+        raise EstimationError("the data have values that are not finite; leave them out")
+    for used in range(1, max_iterations + 1):  # noqa: B007 (the verdict reads it)
         step = _step(jacobian, residual, parameters, damping, nonnegative)
         scale = np.linalg.norm(jacobian, axis=0)
         moved = np.linalg.norm(scale * step)

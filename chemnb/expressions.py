@@ -21,6 +21,8 @@ _BINARY = {
 _UNARY = {ast.UAdd: operator.pos, ast.USub: operator.neg}
 
 NAME = re.compile(r"[^\W\d]\w*")
+_LONGEST = 500  # characters; deeper nesting than this could exhaust the stack
+_NO_NUMBER = {"nan", "inf", "infinity"}
 _GREEK_SHORT = {"lam": r"\lambda", "Lam": r"\Lambda", "eps": r"\varepsilon"}
 
 
@@ -126,6 +128,10 @@ def _parse(text: str) -> ast.expr:
     text = text.strip()
     if not text:
         raise ExpressionError("an empty formula; write a number, a name or arithmetic of names")
+    if len(text) > _LONGEST:
+        raise ExpressionError(
+            f"'{text[:30]}...' has {len(text)} characters; write a formula of at most {_LONGEST}"
+        )
     try:
         tree = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -145,8 +151,10 @@ def _check(tree: ast.expr, text: str) -> None:
                     f"{node.value!r} in '{text}' is not a finite number; "
                     "write plain decimal numbers"
                 )
-        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
-            _check_exponent(node.right, text)
+        elif isinstance(node, ast.Name) and node.id.lower() in _NO_NUMBER:
+            raise ExpressionError(
+                f"'{node.id}' in '{text}' is not a finite number; write plain decimal numbers"
+            )
         elif isinstance(node, ast.Call):
             raise ExpressionError(
                 f"'{ast.unparse(node)}' in '{text}' is a function call; "
@@ -157,20 +165,33 @@ def _check(tree: ast.expr, text: str) -> None:
                 f"'{text}' uses {type(node).__name__}; "
                 "only arithmetic (+ - * / **) of numbers and names is allowed"
             )
+    _check_powers(tree, text)
 
 
-def _check_exponent(exponent: ast.expr, text: str) -> None:
-    # 9**9**9**9 would keep exact arithmetic busy for ever
-    if any(isinstance(node, ast.Name) for node in ast.walk(exponent)):
-        return
+def _check_powers(node: ast.expr, text: str) -> float:
+    """Return the largest power in a formula; refuse what would keep exact arithmetic busy."""
+    inside = 1.0
+    for child in ast.iter_child_nodes(node):
+        inside = max(inside, _check_powers(child, text))
+    if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow)):
+        return inside
+    if any(isinstance(n, ast.Name) for n in ast.walk(node.right)):
+        return inside
     try:
-        size = abs(_walk(exponent, None, float))
-    except (ArithmeticError, KeyError):
+        size = abs(_walk(node.right, None, float))
+    except ArithmeticError:
         size = math.inf
-    if isinstance(size, complex) or size > 100:
+    if size > 100:
         raise ExpressionError(
-            f"the exponent '{ast.unparse(exponent)}' in '{text}' is too large; use at most 100"
+            f"the exponent '{ast.unparse(node.right)}' in '{text}' is too large; use at most 100"
         )
+    # powers of powers multiply: ((9**99)**99)**99
+    if inside * size > 100:
+        raise ExpressionError(
+            f"the powers in '{text}' multiply to {inside * size:g}, which is too large; "
+            "use at most 100"
+        )
+    return max(inside * size, 1.0)
 
 
 def _walk(node: ast.expr, on_name, on_number):

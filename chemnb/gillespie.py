@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time as clock
 from collections.abc import Mapping, Sequence
+from numbers import Real
 
 import numpy as np
 
@@ -102,6 +103,7 @@ def sample(
         network, start, times, seed, keep=min(runs, _check_whole(keep, "keep", 0)),
         histograms=_check_subset(histograms, times),
     )  # fmt: skip
+    max_events = _check_whole(max_events, "max_events", 1)
     simulate = _simulator(network, start, times, seed, method, threads, max_events)
     largest = max(1, _BLOCK_BYTES // run_bytes)
     done, block = 0, min(_FIRST_BLOCK, largest)
@@ -126,7 +128,8 @@ def _simulator(network, start, times, seed, method, threads, max_events):
 
     tables = reaction_tables(network)
     threads = numba.config.NUMBA_NUM_THREADS if threads is None else threads
-    if not 1 <= threads <= numba.config.NUMBA_NUM_THREADS:
+    threads = _check_whole(threads, "threads", 1)
+    if threads > numba.config.NUMBA_NUM_THREADS:
         raise SimulationError(
             f"threads={threads}; this machine allows 1 to {numba.config.NUMBA_NUM_THREADS}"
         )
@@ -156,7 +159,7 @@ def reaction_tables(network: ReactionNetwork) -> tuple[np.ndarray, ...]:
     orders, change = network.reactants, network.stoichiometry
     reactions = range(len(network.reactions))
     rates = network.rate_constants() * network.volume ** (1.0 - orders.sum(axis=0))
-    rates /= [math.prod(math.factorial(v) for v in orders[:, j]) for j in reactions]
+    rates /= [float(math.prod(math.factorial(v) for v in orders[:, j])) for j in reactions]
     factors = [[(i, o) for i, v in enumerate(orders[:, j]) for o in range(v)] for j in reactions]
     changes = [[(i, u) for i, u in enumerate(change[:, j]) if u] for j in reactions]
     touched = [
@@ -184,7 +187,7 @@ def _check_report(report, first, network, max_events) -> None:
     equation = network.reactions[reaction].equation
     if status == exact.TOO_MANY_EVENTS:
         raise SimulationError(
-            f"run {first + bad[0]} passed {max_events:.0e} reactions, lately '{equation}'; "
+            f"run {first + bad[0]} passed {max_events:,} reactions, lately '{equation}'; "
             "the network may explode: check its rates, end earlier, or raise max_events"
         )
     raise SimulationError(
@@ -196,16 +199,20 @@ def _check_report(report, first, network, max_events) -> None:
 def _check_times(times) -> np.ndarray:
     array = np.atleast_1d(np.asarray(times, dtype=float))
     if array.ndim != 1 or not len(array):
-        raise SimulationError("times is empty; give at least one time")
+        raise SimulationError(
+            f"times has shape {array.shape}; give a sequence of at least one time"
+        )
     if not np.all(np.isfinite(array)) or array[0] < 0 or np.any(np.diff(array) <= 0):
         raise SimulationError(
-            f"times must be finite, zero or more and increasing; got {array[:6].tolist()}..."
+            f"times must be finite, zero or more and increasing; got {array[:6].tolist()}"
+            + ("..." if len(array) > 6 else "")
         )
     return array
 
 
 def _check_whole(value, name: str, least: int) -> int:
-    if isinstance(value, bool) or value != int(value) or value < least:
+    number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or value != int(value) or value < least:
         raise SimulationError(f"{name}={value!r} must be a whole number of {least} or more")
     return int(value)
 

@@ -11,8 +11,10 @@ from numbers import Integral
 import numpy as np
 
 from .conservation import law_text, left_null_space
-from .expressions import Expression, ExpressionError, closest, listing
+from .expressions import NAME, Expression, ExpressionError, closest, listing
 from .reactions import NetworkError, Reaction, canonical, read_reactions
+
+_LARGEST_COUNT = 2**53
 
 
 class ReactionNetwork:
@@ -125,12 +127,14 @@ class ReactionNetwork:
                 f"reactants {before.shape}, products {after.shape} and {len(rate_constants)} rate "
                 "constants disagree; both matrices are species x reactions"
             )
-        names = tuple(species or (f"S{i + 1}" for i in range(len(before))))
+        names = _order_species((), species or [f"S{i + 1}" for i in range(len(before))])
         if len(names) != len(before):
             raise NetworkError(f"{len(names)} species names for {len(before)} rows")
         reactions = [
             Reaction(
-                _column(before, names, j), _column(after, names, j), Expression(_rate_text(rate))
+                _column(before, names, j),
+                _column(after, names, j),
+                _rate(rate, f"reaction {j + 1}"),
             )
             for j, rate in enumerate(rate_constants)
         ]
@@ -189,6 +193,11 @@ class ReactionNetwork:
         """
         n = self.counts(state).astype(float)
         k = self.rate_constants() if rate_constants is None else np.asarray(rate_constants, float)
+        if k.shape != (len(self.reactions),):
+            raise NetworkError(
+                f"rate_constants of shape {k.shape} for {len(self.reactions)} reactions; "
+                "give one number a reaction"
+            )
         result = np.empty((*n.shape[:-1], len(self.reactions)))
         for j, reaction in enumerate(self.reactions):
             value = np.full(n.shape[:-1], k[j] * self.volume)
@@ -225,6 +234,10 @@ class ReactionNetwork:
             )
         if n.dtype.kind not in "iuf" or not np.all(n == np.floor(n)) or np.any(n < 0):
             raise NetworkError(f"counts must be whole numbers, zero or more; got {state}")
+        if np.any(n > _LARGEST_COUNT):
+            raise NetworkError(
+                f"counts must be at most 2^53, where floats stop being exact; got {state}"
+            )
         return n.astype(np.int64)
 
     def conservation_laws(self):
@@ -279,7 +292,7 @@ class ReactionNetwork:
         parameters = self.parameters | new | rates
         return self._replace(reactions=[*self.reactions, *added], parameters=parameters)
 
-    def without_reactions(self, *reactions: str | int) -> ReactionNetwork:
+    def without_reactions(self, *reactions: str | int | Reaction) -> ReactionNetwork:
         """Return the network without some reactions, named by text or index.
 
         Names and species that no other reaction uses go too.
@@ -304,7 +317,7 @@ class ReactionNetwork:
     def __add__(self, reactions: str | Reaction) -> ReactionNetwork:
         return self.with_reactions([reactions] if isinstance(reactions, Reaction) else reactions)
 
-    def __sub__(self, reaction: str | int) -> ReactionNetwork:
+    def __sub__(self, reaction: str | int | Reaction) -> ReactionNetwork:
         return self.without_reactions(reaction)
 
     # --- display ---------------------------------------------------------------------------
@@ -387,14 +400,14 @@ class ReactionNetwork:
                 matrix[self.species.index(name), j] = count
         return matrix
 
-    def _index(self, reaction: str | int) -> int:
+    def _index(self, reaction: str | int | Reaction) -> int:
         if isinstance(reaction, Integral):
             if not 0 <= reaction < len(self.reactions):
                 raise NetworkError(
                     f"no reaction {reaction}; they run from 0 to {len(self.reactions) - 1}"
                 )
             return int(reaction)
-        wanted = canonical(reaction.split(";")[0])
+        wanted = canonical(str(reaction).split(";")[0])
         for j, own in enumerate(self.reactions):
             if canonical(own.equation) == wanted:
                 return j
@@ -426,6 +439,10 @@ def _order_species(reactions: Iterable[Reaction], wanted: Sequence[str] | None) 
     wanted = tuple(wanted)
     if twice := sorted({name for name in wanted if wanted.count(name) > 1}):
         raise NetworkError(f"species {listing(twice)} is listed twice; name each species once")
+    if wrong := [name for name in wanted if not NAME.fullmatch(str(name))]:
+        raise NetworkError(
+            f"species {listing(wrong)} is not a name; use letters, digits and underscores"
+        )
     if missing := [name for name in found if name not in wanted]:
         raise NetworkError(
             f"species {listing(missing)} is in the reactions but not in species={list(wanted)}"
@@ -475,17 +492,22 @@ def _positive(value: float, name: str) -> float:
     return number
 
 
-def _rate_text(rate: float | str) -> str:
-    if isinstance(rate, str):
-        return rate
-    if not math.isfinite(rate):
-        raise NetworkError(f"a rate constant is {rate}; give a finite number of 0 or more")
-    return repr(float(rate))
+def _rate(rate: float | str, where: str) -> Expression:
+    if not isinstance(rate, str):
+        number = _number(rate, f"{where}: rate constant")
+        if number is None:
+            raise NetworkError(f"{where} has no rate constant; give a number, or a name to fit")
+        rate = repr(number)
+    try:
+        return Expression(rate)
+    except ExpressionError as error:
+        raise NetworkError(f"{where}: {error}") from None
 
 
 def _column(matrix: np.ndarray, names: Sequence[str], j: int) -> tuple[tuple[str, int], ...]:
     values = matrix[:, j]
-    if np.any(values != np.floor(values)) or np.any(values < 0):
+    whole = values.dtype.kind in "iuf" and np.all(values == np.floor(values))
+    if not whole or np.any(values < 0):
         raise NetworkError(
             f"reaction {j + 1} has coefficients {values.tolist()}; "
             "they must be whole numbers, zero or more"

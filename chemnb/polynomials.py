@@ -172,6 +172,8 @@ class PolynomialSystem:
 
 
 def _integrate(rhs, jacobian, start, times, rtol, atol) -> np.ndarray:
+    if not np.all(np.isfinite(start)):
+        raise SolverError("the start has values that are not finite; check the initial state")
     times = np.asarray(times, dtype=float)
     grid = times if times[0] == 0 else np.concatenate([[0.0], times])
     if len(grid) == 1:
@@ -184,7 +186,8 @@ def _integrate(rhs, jacobian, start, times, rtol, atol) -> np.ndarray:
             mxstep=20_000, full_output=True,
         )  # fmt: skip
     if info["message"] != "Integration successful." or not np.all(np.isfinite(path)):
-        reached = grid[: 1 + int(np.argmin([*(info["tcur"] >= grid[1:]), False]))][-1]
+        solved = (info["tcur"] >= grid[1:]) & np.isfinite(path[1:]).all(axis=1)
+        reached = grid[int(np.argmin([*solved, False]))]
         raise SolverError(
             f"the equations could not be solved beyond t = {reached:g} of {grid[-1]:g}; "
             "they may blow up: check the signs and sizes of the coefficients"

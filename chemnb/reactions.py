@@ -11,6 +11,8 @@ from .expressions import NAME, Expression, ExpressionError, symbol_latex
 _ARROW = re.compile(r"<->|<=>|⇌|->|→")
 _TERM = re.compile(rf"\s*(?P<count>\d+(?:\.\d*)?(?:/\d+)?)?\s*\*?\s*(?P<name>{NAME.pattern})\s*")
 _NOTHING = {"0", "∅"}
+# 20! is the last factorial that fits into 64 bits
+_MOST_REACTANTS, _MOST_PRODUCTS = 20, 10**6
 
 
 class NetworkError(ValueError):
@@ -66,11 +68,14 @@ class Reaction:
 
 def read_reactions(reactions: str | Sequence[str | Reaction]) -> list[tuple[str, Reaction]]:
     """Return (place, reaction) pairs, the place worded for error messages."""
+    if not isinstance(reactions, (str, Iterable)):
+        raise NetworkError(f"{reactions!r} is no list of reactions; write 'A -> B ; k'")
     entries = reactions.splitlines() if isinstance(reactions, str) else reactions
     found: list[tuple[str, Reaction]] = []
     for number, entry in enumerate(entries, start=1):
         if isinstance(entry, Reaction):
             found.append((f"reaction {number} '{entry}'", entry))
+            _check_sides(entry.reactants, entry.products, found[-1][0])
             continue
         if not isinstance(entry, str):
             raise NetworkError(f"reaction {number} is {entry!r}; give text or a Reaction")
@@ -99,15 +104,30 @@ def _read_line(line: str, where: str) -> list[Reaction]:
         raise NetworkError(f"{where} has no rate; put it after a semicolon, 'A -> B ; k'")
     left_text, right_text = _ARROW.split(equation)
     left, right = _read_side(left_text, where), _read_side(right_text, where)
-    if sorted(left) == sorted(right):
-        raise NetworkError(f"{where} changes nothing; its two sides are the same")
+    _check_sides(left, right, where)
     rates = [_read_rate(part, where) for part in rate_text.split(",")]
     wanted = 1 if arrows[0] in ("->", "→") else 2
     if len(rates) != wanted:
         form = "'A -> B ; k'" if wanted == 1 else "'A <-> B ; forward, backward'"
         raise NetworkError(f"{where} has {len(rates)} rate(s) but needs {wanted}: {form}")
     forward = Reaction(left, right, rates[0])
-    return [forward] if wanted == 1 else [forward, Reaction(right, left, rates[1])]
+    if wanted == 1:
+        return [forward]
+    _check_sides(right, left, where)
+    return [forward, Reaction(right, left, rates[1])]
+
+
+def _check_sides(left, right, where: str) -> None:
+    if sorted(left) == sorted(right):
+        raise NetworkError(f"{where} changes nothing; its two sides are the same")
+    for side, limit, verb in ((left, _MOST_REACTANTS, "react"), (right, _MOST_PRODUCTS, "form")):
+        if len(dict(side)) < len(side):
+            raise NetworkError(f"{where} names a species twice on one side; add the coefficients")
+        for name, count in side:
+            if count > limit:
+                raise NetworkError(
+                    f"{where}: {count} molecules of '{name}' {verb} at once; at most {limit} can"
+                )
 
 
 def _read_side(text: str, where: str) -> tuple[tuple[str, int], ...]:

@@ -31,7 +31,8 @@ def _run(out, times, index, seed, start, tables, first_reaction, max_events):
         a[j] = _propensity(j, n, rates, factor_start, factor_species, factor_offset)
     s0, s1, s2, s3 = stream(seed, index)
     t, row, chosen = 0.0, 0, 0
-    for _ in range(max_events):
+    # one more: the event that passes the last time does not happen
+    for _ in range(max_events + 1):
         waiting = math.inf
         if first_reaction:
             for j in range(n_reactions):

@@ -41,7 +41,9 @@ def set_up(group):
             stamp = stamp_of(group)
             fresh = stamp.with_suffix(".new")
             fresh.write_text(fingerprint(group))
-            fresh.replace(stamp)  # last, and whole or not at all: a kill before it means "not ready"
+            fresh.replace(
+                stamp
+            )  # last, and whole or not at all: a kill before it means "not ready"
 
 
 def say(text):
@@ -139,7 +141,9 @@ def install(group):
     """Install a group of extras at the versions in constraints.txt."""
     extras = extras_of(group)
     if extras != EXTRAS[group]:
-        say("torch has no build for Macs with an Intel processor: what learns with torch cannot run.")
+        say(
+            "torch has no build for Macs with an Intel processor: what learns with torch cannot run."
+        )
     INSTALLING.touch()
     for command, settings in installers():
         command += ["-c", "constraints.txt", "-e", f".[{','.join(extras)}]"]
@@ -173,8 +177,13 @@ def installers():
         if links:
             yield [*uv], {"UV_FIND_LINKS": links}
         elif sys.platform.startswith("linux"):
-            yield [*uv], {"UV_TORCH_BACKEND": "cpu"}  # else torch brings several GB for graphics cards
-            say("that failed; trying without the CPU build of torch: this may fetch several GB more.")
+            yield (
+                [*uv],
+                {"UV_TORCH_BACKEND": "cpu"},
+            )  # else torch brings several GB for graphics cards
+            say(
+                "that failed; trying without the CPU build of torch: this may fetch several GB more."
+            )
         if not links:
             yield [*uv], {}
     say("uv is not to be had or failed; trying pip, which takes some minutes.")

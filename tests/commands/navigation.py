@@ -44,7 +44,9 @@ def box(notebook):
     """Return the rows of the learn/need/time table, one Markdown table with a label in each row."""
     for cell in notebook.cells:
         rows = {}
-        for label, text in re.findall(r"^\|([^|\n]*)\|(.*)\|[ ]*$", cell.source, flags=re.MULTILINE):
+        for label, text in re.findall(
+            r"^\|([^|\n]*)\|(.*)\|[ ]*$", cell.source, flags=re.MULTILINE
+        ):
             key = LABELS.get(label.strip(" *_:").lower())
             if key and cell.cell_type == "markdown":
                 rows[key] = text.strip()
@@ -66,7 +68,9 @@ def repository():
 def launch_link(path):
     if not repository():
         return ""
-    target = f"https://mybinder.org/v2/gh/{repository()}/HEAD?urlpath=lab/tree/notebooks/{path.name}"
+    target = (
+        f"https://mybinder.org/v2/gh/{repository()}/HEAD?urlpath=lab/tree/notebooks/{path.name}"
+    )
     return f"[Launch on Binder]({target})"
 
 
@@ -104,7 +108,9 @@ def contents(folder):
         rows = box(notebook)
         cells = [number(path), f"[{title(notebook)}]({path.name})"]
         lines.append(
-            "| " + " | ".join(cells + [rows.get(key, "") for key in ("time", "run time", "paper")]) + " |"
+            "| "
+            + " | ".join(cells + [rows.get(key, "") for key in ("time", "run time", "paper")])
+            + " |"
         )
     return "\n".join([BEGIN, "", *lines, "", END])
 

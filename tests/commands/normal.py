@@ -16,7 +16,9 @@ METADATA = {
     },
 }
 # Names that libraries draw at random for the parts of a page (xarray, pandas' Styler).
-RANDOM_NAME = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\bT_[0-9a-f]{5}(?![0-9a-f])")
+RANDOM_NAME = re.compile(
+    r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\bT_[0-9a-f]{5}(?![0-9a-f])"
+)
 
 
 def normalise(notebook):
@@ -33,7 +35,9 @@ def normalise(notebook):
         if cell.execution_count is not None:
             count += 1
             cell.execution_count = count
-        cell.outputs = merge_streams(out for out in cell.outputs if WIDGET not in out.get("data", {}))
+        cell.outputs = merge_streams(
+            out for out in cell.outputs if WIDGET not in out.get("data", {})
+        )
         for output in cell.outputs:
             settle_output(output, cell.execution_count, position)
     return nbformat.from_dict(notebook)
@@ -62,7 +66,9 @@ def settle_output(output, count, position):
     for kind, text in output.get("data", {}).items():
         if isinstance(text, str) and not kind.startswith("image/"):
             output.data[kind] = RANDOM_NAME.sub(
-                lambda match: names.setdefault(match[0], stable_name(match[0], position, len(names))),
+                lambda match: names.setdefault(
+                    match[0], stable_name(match[0], position, len(names))
+                ),
                 text,
             )
 

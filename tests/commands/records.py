@@ -37,7 +37,9 @@ class Record:
     def as_dict(self):
         """Return the five fields of every record and those of the others that are set."""
         always = ("value", "unit", "what", "n", "paper")
-        return {key: entry for key, entry in asdict(self).items() if key in always or entry is not None}
+        return {
+            key: entry for key, entry in asdict(self).items() if key in always or entry is not None
+        }
 
     @property
     def error(self):

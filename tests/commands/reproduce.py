@@ -50,7 +50,9 @@ def records_of(notebook):
 def cost(run, number):
     return {
         f"notebook.{number}.seconds": records.Record(run.seconds, "s", "run from a new kernel"),
-        f"notebook.{number}.peak_mb": records.Record(run.peak_mb, "MB", "peak memory of the kernel"),
+        f"notebook.{number}.peak_mb": records.Record(
+            run.peak_mb, "MB", "peak memory of the kernel"
+        ),
     }
 
 
@@ -68,10 +70,16 @@ def main(words):
             save_html(notebook, path.stem)
             save_figures(notebook, path.stem)
             found |= records_of(notebook) | cost(run, path.stem.split("_")[0])
-            records.store("reproduction", found)  # after each, so that a stop loses one notebook only
+            records.store(
+                "reproduction", found
+            )  # after each, so that a stop loses one notebook only
     print(f"\n{records.table(found)}\n" if found else "")
     print(f"The numbers:            {BUILD / 'reproduction.json'}")
-    for name, what in (("notebooks", "Executed notebooks:"), ("html", "Pages:"), ("figures", "Figures:")):
+    for name, what in (
+        ("notebooks", "Executed notebooks:"),
+        ("html", "Pages:"),
+        ("figures", "Figures:"),
+    ):
         print(f"{what:<23} {BUILD / name}")
     for error in errors:
         print(f"FAILED {error}")

@@ -24,7 +24,11 @@ def discover(folder):
 def digest(folder, name):
     """Return a digest of all sources that the records of a study depend on."""
     here = ROOT / "tests" / folder
-    sources = [here / f"{name}.py", *sorted(here.glob("_*.py")), *sorted((ROOT / "chemnb").rglob("*.py"))]
+    sources = [
+        here / f"{name}.py",
+        *sorted(here.glob("_*.py")),
+        *sorted((ROOT / "chemnb").rglob("*.py")),
+    ]
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()
 
 
