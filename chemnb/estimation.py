@@ -260,6 +260,9 @@ def _covariance(jacobian, parameters, nonnegative) -> np.ndarray:
     """Return the covariance of the free directions; parameters at a bound have none."""
     scale = np.linalg.norm(jacobian, axis=0)
     scale[scale == 0] = 1.0
-    free = free_directions(parameters, nonnegative)
-    reduced = (jacobian / scale) @ (scale[:, None] * free)
-    return free @ np.linalg.pinv(reduced.T @ reduced, hermitian=True, rcond=1e-14) @ free.T
+    # in units of the columns, so that no direction is lost to the units of a parameter
+    scaled = None if nonnegative is None else nonnegative / scale
+    free = free_directions(scale * parameters, scaled)
+    reduced = (jacobian / scale) @ free
+    inverse = np.linalg.pinv(reduced.T @ reduced, hermitian=True, rcond=1e-14)
+    return free @ inverse @ free.T / np.outer(scale, scale)

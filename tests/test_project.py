@@ -1,0 +1,138 @@
+"""The project's own files agree with each other, and the README tells the truth."""
+
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.commands.environment import ROOT
+
+CONDA_NAMES = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def ranges(lines):
+    return {canonicalize_name(r.name): r.specifier for r in map(Requirement, lines)}
+
+
+def constraints():
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    found = {}
+    for line in lines:
+        if line and not line.startswith("#"):
+            requirement = Requirement(line)
+            assert [part.operator for part in requirement.specifier] == ["=="], line
+            version = next(iter(requirement.specifier)).version
+            found.setdefault(canonicalize_name(requirement.name), set()).add(version)
+    return found
+
+
+def conda():
+    text = (ROOT / "environment.yml").read_text("utf-8")
+    return [entry for entry in yaml.safe_load(text)["dependencies"] if isinstance(entry, str)]
+
+
+def tracked():
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+    )
+    return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def test_every_range_holds_the_version_that_was_tested():
+    exact, every = constraints(), [*PROJECT["dependencies"], *sum(EXTRAS.values(), [])]
+    for name, allowed in ranges(every).items():
+        assert name in exact, f"{name} is not in constraints.txt"
+        assert all(version in allowed for version in exact[name]), name
+    assert exact["torch"] == {"2.13.0"}
+
+
+def test_constraints_name_no_place_and_no_build():
+    text = (ROOT / "constraints.txt").read_text("utf-8")
+    assert "://" not in text and "+cpu" not in text and "nvidia-" not in text
+
+
+def test_conda_has_the_same_ranges():
+    wanted = ranges([*PROJECT["dependencies"], *EXTRAS["learn"], *EXTRAS["notebooks"]])
+    found = {}
+    for entry in conda():
+        name, limits = re.fullmatch(r"([a-z0-9-]+)(.*)", entry).groups()
+        found[name] = limits
+    assert re.fullmatch(r"=3\.\d+", found.pop("python"))
+    found.pop("pip")
+    expected = {CONDA_NAMES.get(name, name): limits for name, limits in wanted.items()}
+    assert found.keys() == expected.keys()
+    for name, limits in expected.items():
+        assert set(found[name].split(",")) == {str(part) for part in limits}, name
+
+
+def test_conda_understands_every_line():
+    rattler = pytest.importorskip("rattler")
+    for entry in conda():
+        assert rattler.MatchSpec(entry).name is not None
+
+
+def test_binder_has_the_same_environment_and_a_careful_post_build():
+    same = (ROOT / "binder" / "environment.yml").read_text("utf-8")
+    assert same == (ROOT / "environment.yml").read_text("utf-8")
+    script = (ROOT / "binder" / "postBuild").read_text("utf-8")
+    assert script.splitlines()[0] == "#!/usr/bin/env bash" and "\nset -e\n" in script
+    assert "pip install --no-deps" in script
+    code = script.split("<<'PYTHON'\n")[1].rsplit("PYTHON", 1)[0]
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_binder_builds_from_these_files():
+    done = subprocess.run(
+        [sys.executable, "-m", "repo2docker", "--no-build", "--debug", "--user-id", "1000",
+         "--user-name", "jovyan", str(ROOT)],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    said = done.stdout + done.stderr
+    assert "binder/environment.yml" in said and "postBuild" in said, said[-2000:]
+
+
+def test_ci_calls_the_test_command_of_the_readme():
+    script = (ROOT / ".ci" / "run").read_text("utf-8")
+    assert "python3 run.py test" in script and "set -euo pipefail" in script
+    assert "python run.py test" in README and "python run.py reproduce" in README
+
+
+def test_the_example_in_the_readme_runs():
+    code, shown = re.search(r"```python\n(.*?)```\s*```text\n(.*?)```", README, re.DOTALL).groups()
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == shown.strip()
+
+
+def test_citation_and_version_agree():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    init = (ROOT / "chemnb" / "__init__.py").read_text("utf-8")
+    assert cited["version"] == PROJECT["version"]
+    assert f'__version__ = "{PROJECT["version"]}"' in init
+    assert cited["license"] == PROJECT["license"] == "MIT"
+    assert "Attribution 4.0" in (ROOT / "LICENSE-TEXT").read_text("utf-8")
+
+
+def test_the_package_lists_all_its_folders():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+    found = {p.parent.relative_to(ROOT) for p in (ROOT / "chemnb").rglob("__init__.py")}
+    assert {".".join(folder.parts) for folder in found} == set(listed["packages"])
+
+
+def test_no_file_names_a_machine_or_a_package_index():
+    never = re.compile(r"/opt/|/work/|/root/|/home/\w|index-url|/simple/|" + "pypi" + r"\.org")
+    for path in tracked():
+        if path.suffix in (".png", ".ipynb") or path.name in ("test_project.py", "lint.py"):
+            continue
+        assert not (found := never.search(path.read_text("utf-8"))) or "test_lint" in path.name, (
+            f"{path.name}: {found[0]}"
+        )
