@@ -98,9 +98,12 @@ class StateSpace:
         from scipy.sparse import csr_array
 
         n, size = len(self), len(self) + len(self.bounds)
-        flow = self._propensities / (self.rate or 1.0)
+        per_step = self.rate or 1.0
+        flow = self._propensities / per_step
         rows, columns = [np.arange(size)], [np.arange(size)]
-        values = [np.concatenate([1 - flow.sum(axis=1), np.ones(size - n)])]
+        # in this order of operations the fastest state stays with exactly 0, never with -1e-16
+        stay = (per_step - self._propensities.sum(axis=1)) / per_step
+        values = [np.concatenate([stay, np.ones(size - n)])]
         for j, change in enumerate(self.network.stoichiometry.T):
             source = np.flatnonzero(flow[:, j])
             target = self.states[source] + change

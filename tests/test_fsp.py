@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.linalg import expm
 from scipy.sparse import csr_array
@@ -273,6 +273,12 @@ rates = st.floats(0.05, 3)
     start=st.tuples(st.integers(0, 8), st.integers(0, 4)),
     bounds=st.tuples(st.integers(8, 14), st.integers(4, 10)),
 )
+@example(  # the share that stays in the fastest state must not round to below zero
+    reactions={"A -> 0": 0.2372415054316308, "2 A -> B": 1.1, "B -> A": 0.2372415054316308,
+               "A + B -> B": 0.23828125, "B -> 2 A": 3.0},
+    start=(8, 4),
+    bounds=(8, 4),
+)  # fmt: skip
 def test_probability_is_nonnegative_and_accounted_for(reactions, start, bounds):
     text = [f"{reaction} ; {k!r}" for reaction, k in reactions.items()]
     network = ReactionNetwork(text, species=["A", "B"])

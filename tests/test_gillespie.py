@@ -260,11 +260,10 @@ sides = st.dictionaries(names, st.integers(1, 3), max_size=2)
     st.sampled_from(METHODS),
 )  # fmt: skip
 def test_counts_stay_whole_and_laws_hold(reactions, molecules, method):
-    lines = {
-        " -> ".join(" + ".join(f"{v} {s}" for s, v in side.items()) or "0" for side in pair): rate
-        for *pair, rate in reactions
-        if pair[0] != pair[1]
-    }
+    def text(side):
+        return " + ".join(f"{v} {s}" for s, v in sorted(side.items())) or "0"
+
+    lines = {" -> ".join(map(text, pair)): rate for *pair, rate in reactions if pair[0] != pair[1]}
     net = ReactionNetwork([f"{text} ; {rate}" for text, rate in lines.items()] or ["A -> 0 ; 1"])
     start = [molecules] * len(net.species)
     try:

@@ -127,6 +127,8 @@ def execute(path, timeout=600, position=0):
             timeout=timeout,
             kernel_manager_class=OwnKernel,
             kernel_name="python3",
+            # Without it every kernel warns that others on this machine could read its messages.
+            extra_arguments=["--log-level=ERROR"],
             resources={"metadata": {"path": str(path.parent)}},
             on_cell_start=started,
             on_cell_executed=lambda **_: bar.update(),
