@@ -51,7 +51,7 @@ def use_style() -> None:
     mpl.rcParams["axes.prop_cycle"] = cycler(color=COLOURS) + cycler(linestyle=LINES)
 
 
-def moments(found, exact=None, *, error=None, names=None, axes=None):
+def moments(found, exact=None, *, error=None, names=None, label="exact", axes=None):
     """Draw moments over time, and the exact ones over them (Fig. 2b-e).
 
     Parameters
@@ -64,6 +64,8 @@ def moments(found, exact=None, *, error=None, names=None, axes=None):
         Standard errors; bars of twice that length.
     names : sequence of str, optional
         The moments to draw; default all.
+    label : str
+        What the dashed lines are.
     axes : Axes, optional
 
     Returns
@@ -71,16 +73,18 @@ def moments(found, exact=None, *, error=None, names=None, axes=None):
     Axes
     """
     axes = _axes(axes)
-    names = list(found.moment.values) if names is None else list(names)
+    names, shown = list(found.moment.values) if names is None else list(names), {}
     for place, name in enumerate(names):
         colour, values = COLOURS[place % len(COLOURS)], found.sel(moment=name)
         bars = None if error is None else 2 * error.sel(moment=name)
-        axes.errorbar(found.time, values, bars, fmt="o", color=colour, capsize=2, label=name)
+        mark = "osD^vX"[place % 6]
+        dots = axes.errorbar(found.time, values, bars, fmt=mark, color=colour, capsize=2)
+        shown[name] = dots
         if exact is not None:
-            label = "exact" if name == names[-1] else None
-            axes.plot(exact.time, exact.sel(moment=name), label=label, **REFERENCE)
+            shown[label] = axes.plot(exact.time, exact.sel(moment=name), **REFERENCE)[0]
+    shown = {name: shown[name] for name in (*names, *([] if exact is None else [label]))}
     axes.set(xlabel="time", ylabel="molecules, to the power of the moment")
-    axes.legend()
+    axes.legend(shown.values(), shown)
     return axes
 
 
@@ -157,7 +161,8 @@ def intervals(tables, *, true=None, axes=None):
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.set_xlabel("value" if true is None else "deviation from the true value (%)")
-    axes.legend()
+    # above the axes: inside, it would hide the bar of some rate
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(len(tables), 3))
     return axes
 
 
