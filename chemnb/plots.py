@@ -159,7 +159,7 @@ def intervals(tables, *, true=None, axes=None):
         )  # fmt: skip
     axes.axvline(0.0, **REFERENCE) if true is not None else None
     axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
+    axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel("value" if true is None else "deviation from the true value (%)")
     # above the axes: inside, it would hide the bar of some rate
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(len(tables), 3))

@@ -183,6 +183,10 @@ def check_file(path):
         faults.append(f"{len(text.encode()) // 1024} KiB; at most {LARGEST // 1024}")
     if notebooks.dumps(normal.normalise(navigation.update(notebook, path))) != text:
         faults.append("not in the stored form; run: python run.py refresh")
+    for name, image in navigation.figures(notebook):
+        copy = path.parent / "figures" / name
+        if not copy.exists() or copy.read_bytes() != image:
+            faults.append(f"figures/{name} is not its figure; run: python run.py refresh")
     return [f"{path.name}: {fault}" for fault in faults]
 
 
@@ -201,6 +205,8 @@ def style():
 def main():
     clean = style()
     faults = [fault for path in notebooks.numbered() for fault in check_file(path)]
+    if navigation.readme() != (ROOT / "README.md").read_text("utf-8"):
+        faults.append("README.md: its table of notebooks is old; run: python run.py refresh")
     print("\n".join(faults) if faults else "The notebooks have the form that they should.")
     return 0 if clean and not faults else 1
 

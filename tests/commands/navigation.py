@@ -1,5 +1,7 @@
-"""The generated parts of the notebooks: first and last cell, and the table of contents in 00."""
+"""What is generated from the notebooks: their first and last cell, the tables of contents in 00 and
+in the README, and the figures that pages outside of the notebooks show."""
 
+import base64
 import re
 import tomllib
 from pathlib import Path
@@ -100,13 +102,13 @@ def first_and_last(notebook, path):
     return (f"{links}\n\n*In the paper: {paper}*" if paper else links), links
 
 
-def contents(folder):
-    """Return the table of contents of the notebooks after the first, from their title cells."""
+def contents(paths, prefix=""):
+    """Return the table of contents of some notebooks, from their title cells."""
     lines = ["| no. | notebook | time | run time | in the paper |", "|---|---|---|---|---|"]
-    for path in numbered(folder)[1:]:
+    for path in paths:
         notebook = read(path)
         rows = box(notebook)
-        cells = [number(path), f"[{title(notebook)}]({path.name})"]
+        cells = [number(path), f"[{title(notebook)}]({prefix}{path.name})"]
         lines.append(
             "| "
             + " | ".join(cells + [rows.get(key, "") for key in ("time", "run time", "paper")])
@@ -115,13 +117,35 @@ def contents(folder):
     return "\n".join([BEGIN, "", *lines, "", END])
 
 
+def with_contents(text, table):
+    """Return a text with the table between its two marks, as it is where it has no marks."""
+    if BEGIN not in text or END not in text:
+        return text
+    before, rest = text.split(BEGIN, 1)
+    return before + table + rest.split(END, 1)[1]
+
+
+def readme(root=ROOT):
+    """Return the README with its table of notebooks made anew."""
+    paths = numbered(root / "notebooks")
+    return with_contents((root / "README.md").read_text("utf-8"), contents(paths, "notebooks/"))
+
+
+def figures(notebook):
+    """Yield (file name, PNG) of the cells that lend their figure to pages outside the notebook."""
+    for cell in notebook.cells:
+        if name := cell.metadata.get("figure"):
+            images = [out.data["image/png"] for out in cell.outputs if "image/png" in out.data]
+            yield name, base64.b64decode(images[0])
+
+
 def update(notebook, path):
     """Return a copy of the notebook with all generated parts made anew."""
     path, notebook = Path(path), nbformat.from_dict(notebook)
+    every = numbered(path.parent)
     for cell in notebook.cells:
-        if path == numbered(path.parent)[0] and BEGIN in cell.source and END in cell.source:
-            before, rest = cell.source.split(BEGIN, 1)
-            cell.source = before + contents(path.parent) + rest.split(END, 1)[1]
+        if path == every[0] and cell.cell_type == "markdown":
+            cell.source = with_contents(cell.source, contents(every[1:]))
     inner = [cell for cell in notebook.cells if MARK not in tags(cell)]
     first, last = (
         nbformat.v4.new_markdown_cell(source, metadata={"tags": [MARK]})

@@ -5,7 +5,7 @@ import re
 import nbformat
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
-CELL_METADATA = ("alt", "nbgrader", "tags")
+CELL_METADATA = ("alt", "figure", "nbgrader", "tags")
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {

@@ -3,6 +3,7 @@
 import sys
 
 from tests.commands import navigation, normal, notebooks
+from tests.commands.environment import ROOT
 
 
 def main(words):
@@ -23,6 +24,10 @@ def main(words):
             if notebooks.dumps(new) != path.read_text("utf-8"):
                 notebooks.write(new, path)
                 print(f"links made anew: {path.name}")
+            for name, image in navigation.figures(new):
+                (notebooks.FOLDER / "figures").mkdir(exist_ok=True)
+                (notebooks.FOLDER / "figures" / name).write_bytes(image)
+    (ROOT / "README.md").write_text(navigation.readme(), "utf-8", newline="\n")
     return 1 if failed else 0
 
 
