@@ -32,9 +32,13 @@ class TypesetSymbol(sympy.Symbol):
     """
 
     def __new__(cls, name: str, latex: str, **assumptions):
-        symbol = super().__new__(cls, name, **assumptions)
+        # not from SymPy's cache: there, the last LaTeX given to a name would serve all
+        symbol = sympy.Symbol.__xnew__(cls, name, **assumptions)
         symbol.typeset = latex
         return symbol
+
+    def _hashable_content(self):
+        return (*super()._hashable_content(), self.typeset)
 
     def __getnewargs_ex__(self):
         return (self.name, self.typeset), {}

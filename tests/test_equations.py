@@ -152,6 +152,14 @@ def test_symbols_are_readable_and_typeset():
     assert again.symbols == eqs.symbols and again.to_latex() == eqs.to_latex()
 
 
+def test_a_name_is_typeset_by_what_it_stands_for():
+    decay = ReactionNetwork("A -> 0 ; k")
+    concentration, mean = mass_action(decay), moment_equations(decay, 1)
+    before = concentration.to_latex()
+    assert r"\langle" in mean.to_latex() and concentration.to_latex() == before
+    assert r"\langle" not in before and concentration.symbols["A"] != mean.symbols["A"]
+
+
 def test_every_formula_can_be_drawn():
     from matplotlib.mathtext import MathTextParser
 
