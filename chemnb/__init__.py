@@ -18,6 +18,7 @@ from .expressions import Expression, ExpressionError
 from .fsp import finite_state_projection
 from .gillespie import SimulationError, sample
 from .library import LibraryError, monomials
+from .manifold import ReductionError
 from .moments import moment_labels
 from .network import ReactionNetwork
 from .odenet import ODENet, ODENetError
@@ -25,7 +26,11 @@ from .polynomials import SolverError
 from .rate_map import RatesError, rate_map
 from .rates import RateFit, fit_rates
 from .reactions import NetworkError, Reaction
+from .reduced import ReducedModel
+from .reduction import reduce
+from .slow_coordinates import slow_coordinates
 from .state_distribution import FSPError, StateDistribution
+from .timescales import TimeScaleError, TimeScales, derivative_correlations, time_scales
 from .timeseries import DataError
 
 __all__ = [
@@ -48,9 +53,14 @@ __all__ = [
     "RatesError",
     "Reaction",
     "ReactionNetwork",
+    "ReducedModel",
+    "ReductionError",
     "SimulationError",
     "SolverError",
     "StateDistribution",
+    "TimeScaleError",
+    "TimeScales",
+    "derivative_correlations",
     "finite_state_projection",
     "fit_rates",
     "integrate",
@@ -64,8 +74,11 @@ __all__ = [
     "plots",
     "propensities",
     "rate_map",
+    "reduce",
     "sample",
     "sampling_floor",
+    "slow_coordinates",
+    "time_scales",
     "total_variation",
 ]
 

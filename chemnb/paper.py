@@ -65,6 +65,51 @@ def table1():
     )
 
 
+def table2():
+    """Return Table II: correlations among the rates of change of the species of Eq. 15.
+
+    They are those of the absolute rates, which the paper does not say.
+
+    Examples
+    --------
+    >>> table2().loc["G", ["G", "GP", "GP2"]].tolist()
+    [1.0, 0.9892, 0.9812]
+    """
+    import pandas as pd
+
+    names = ["P", "M", "G", "GP", "GP2"]
+    upper = np.eye(5)
+    upper[np.triu_indices(5, 1)] = [
+        0.9681, 0.5020, 0.4228, 0.4215, 0.2743, 0.1832, 0.1820, 0.9892, 0.9812, 0.9956,
+    ]  # fmt: skip
+    return pd.DataFrame(np.maximum(upper, upper.T), index=names, columns=names)
+
+
+def table3():
+    """Return Table III: the coefficients of Eq. 16 by QSSA and learned, divided by β3.
+
+    The errors in per cent are the paper's; they refer to its rounded QSSA row (see
+    `chemnb.models.gene_feedback` for the rate constants that give the exact one).
+
+    Examples
+    --------
+    >>> table3().loc["a11"].tolist()
+    [0.0159, 0.0163, 2.52]
+    """
+    import pandas as pd
+
+    nan = np.nan
+    rows = {
+        "b1": (0.53, 0.54, 1.89), "b2": (0.67, 0.66, 1.49), "b3": (1.0, 1.0, nan),
+        "a11": (0.0159, 0.0163, 2.52), "a21": (0.0, 0.0, nan), "a31": (0.0, 0.0, nan),
+        "a12": (0.0, 0.0, nan), "a22": (0.0201, 0.020, 0.50), "a32": (0.0, 0.0, nan),
+        "a13": (0.0, 0.0, nan), "a23": (0.0, 0.0, nan), "a33": (0.03, 0.03, 0.0),
+    }  # fmt: skip
+    columns = ["QSSA", "ODENet", "error %"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    return table.rename_axis("coefficient")
+
+
 class Comparison:
     """Numbers found here beside the paper's, as a table and as data (`compare` makes it).
 

@@ -166,6 +166,90 @@ def intervals(tables, *, true=None, axes=None):
     return axes
 
 
+def time_scales(scales, *, axes=None):
+    """Draw the rates of all modes along a run: fast ones solid, slow ones dashed, the gap shaded.
+
+    Parameters
+    ----------
+    scales : TimeScales
+    axes : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    axes = _axes(axes)
+    rates = np.abs(scales.eigenvalues.where(scales.eigenvalues.time > 0, drop=True))
+    for mode in rates.mode.values:
+        fast = mode <= scales.modes
+        axes.plot(
+            rates.time, rates.sel(mode=mode), linestyle=LINES[0] if fast else LINES[1],
+            color=COLOURS[(mode - 1) % len(COLOURS)], label=f"{'fast' if fast else 'slow'} {mode}",
+        )  # fmt: skip
+    if scales.modes:
+        edges = (rates.sel(mode=scales.modes + step) for step in (1, 0))
+        axes.fill_between(rates.time, *edges, color="#e3e3e6", zorder=0, label="gap")
+    axes.set(xscale="log", yscale="log", xlabel="time", ylabel="rate of the mode (1/time)")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return axes
+
+
+def concentrations(found, exact=None, *, names=None, axes=None):
+    """Draw concentrations over time, and the exact ones over them (Fig. 4b-e).
+
+    Parameters
+    ----------
+    found : DataArray (time, species)
+        Drawn as lines.
+    exact : DataArray (time, species), optional
+        Drawn as black dashes.
+    names : sequence of str, optional
+        The species to draw; default all.
+    axes : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    axes = _axes(axes)
+    names = list(found.species.values) if names is None else list(names)
+    for place, name in enumerate(names):
+        colour = COLOURS[place % len(COLOURS)]
+        axes.plot(found.time, found.sel(species=name), linestyle="-", color=colour, label=name)
+        if exact is not None:
+            label = "full network" if name == names[-1] else None
+            axes.plot(exact.time, exact.sel(species=name), label=label, **REFERENCE)
+    axes.set(xlabel="time", ylabel="concentration")
+    axes.legend()
+    return axes
+
+
+def deviations(tables, species, *, axes=None):
+    """Draw how far reduced models are from the full network, one line a model (below Fig. 4).
+
+    Parameters
+    ----------
+    tables : mapping of model -> DataArray (time, species)
+        In per cent, as `chemnb.ReducedModel.compare` gives them.
+    species : str
+    axes : Axes, optional
+
+    Returns
+    -------
+    Axes
+        With the absolute values on a logarithmic scale.
+    """
+    axes = _axes(axes)
+    for place, (model, table) in enumerate(tables.items()):
+        axes.plot(
+            table.time, np.abs(table.sel(species=species)), label=model,
+            color=COLOURS[place % len(COLOURS)], linestyle=LINES[place % len(LINES)],
+        )  # fmt: skip
+    axes.set(yscale="log", xlabel="time", ylabel=f"deviation of {species} (%)")
+    axes.legend()
+    return axes
+
+
 def _axes(axes):
     if axes is not None:
         return axes

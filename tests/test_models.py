@@ -1,6 +1,7 @@
 """The networks of the notebooks against the paper's formulas and published numbers."""
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -53,6 +54,97 @@ def test_lotka_volterra_has_its_published_equations():
     path = cn.integrate(net, [50, 80], np.linspace(0, 20, 50)).values
     v = 0.01 * path.sum(axis=1) - np.log(path).sum(axis=1)
     assert np.ptp(v) < 1e-5
+
+
+def test_gene_feedback_is_eq_15():
+    net = models.gene_feedback()
+    equations = cn.mass_action(net).equations
+    P, M, G, GP, GP2 = cn.mass_action(net).symbols.values()
+    k0, k_s, k_dm, k1, k_m1, k2, k_m2 = sympy.symbols("k0 k_s k_dm k1 k_m1 k2 k_m2")
+    one, two = k1 * G * P - k_m1 * GP, k2 * P * GP - k_m2 * GP2
+    eq15 = [k_s * M - one - two, k0 * G + k0 * GP - k_dm * M, -one, one - two, two]
+    for found, known in zip(equations.values(), eq15, strict=True):
+        assert sympy.expand(found - known) == 0
+    assert list(net.parameters.values()) == [0.05, 0.01, 0.01, 3.0, 2.4, 9.0, 6.0]
+
+
+def test_enzymes_have_the_constants_that_they_name():
+    def ratio(net, text):
+        return sympy.sympify(text).subs(net.parameters)
+
+    assert ratio(models.michaelis_menten(), "(k_m1 + k2)/k1") == pytest.approx(0.2)
+    inhibited = models.competitive_inhibition()
+    assert ratio(inhibited, "(k_m1 + k2)/k1") == pytest.approx(0.4)
+    assert ratio(inhibited, "k_m3/k3") == pytest.approx(0.5)
+    two_sites = models.cooperative_binding()
+    assert ratio(two_sites, "(k_m1 + k2)/k1") == pytest.approx(2)
+    assert ratio(two_sites, "(k_m3 + k4)/k3") == pytest.approx(0.1)
+    switch = models.goldbeter_koshland()
+    assert ratio(switch, "(d1 + k1)/a1") == ratio(switch, "(d2 + k2)/a2") == pytest.approx(0.1)
+
+
+def test_goldbeter_koshland_rests_where_its_paper_says():
+    # v1 W/(K + W) = v2 Ws/(K + Ws) with W + Ws = 1, for enzymes that hold next to nothing
+    ratio, k = 1.05, 0.1
+    start = {"W": 1, "E1": ratio * 1e-4, "E2": 1e-4}
+    end = cn.integrate(models.goldbeter_koshland(), start, [5e5]).isel(time=0)
+    w, ws = end.sel(species="W").item(), end.sel(species="Ws").item()
+    assert ratio * w / (k + w) == pytest.approx(ws / (k + ws), rel=2e-3)
+    assert w + ws == pytest.approx(1, abs=1e-3) and ws > 0.5
+
+
+def test_dimer_toggle_remembers():
+    net = models.dimer_toggle()
+    for one, other in ("AB", "BA"):
+        start = {one: 3, other: 1, "GA": 0.01, "GB": 0.01}
+        end = cn.integrate(net, start, [60]).isel(time=0).to_series()
+        assert end[one] > 10 * end[other]
+        assert end[one + "2"] == pytest.approx(end[one] ** 2 / 50, rel=0.02)  # K = 50
+
+
+def test_robertson_ends_where_the_test_sets_say():
+    end = cn.integrate(models.robertson(), {"A": 1}, [40], rtol=1e-10, atol=1e-14).values[0]
+    assert end == pytest.approx([0.7158270688, 9.185534765e-6, 0.2841637457], rel=1e-7)
+
+
+def test_oregonator_is_the_scaled_one_of_the_test_sets():
+    # Hairer and Wanner: time in 0.161 s, X, Y, Z in 5.025e-11, 3e-7, 2.412e-8 mol/l
+    system, weights = cn.mass_action(models.oregonator()).polynomial_system()
+    theta = weights @ models.oregonator().rate_constants()
+    unit = np.array([5.025e-5, 0.3, 2.412e-2])
+    for x, y, z in ([2.0, 1.2, 3.0], [4e4, 3.0, 2e4], [1.01, 500.0, 90.0]):
+        known = [
+            77.27 * (y + x * (1 - 8.375e-6 * x - y)),
+            (z - (1 + x) * y) / 77.27,
+            0.161 * (x - z),
+        ]
+        found = system.rhs(unit * [x, y, z], theta) * 0.161 / unit
+        assert np.allclose(found, known, rtol=3e-3, atol=1e-3)
+
+
+def test_oregonator_oscillates():
+    times = np.linspace(0, 150, 1501)
+    path = cn.integrate(models.oregonator(), {"X": 5e-5, "Y": 0.6, "Z": 0.07}, times)
+    z = path.sel(species="Z").values
+    peaks = np.flatnonzero((z[1:-1] > z[:-2]) & (z[1:-1] > z[2:]) & (z[1:-1] > 100))
+    assert len(peaks) == 4 and np.ptp(np.diff(times[peaks])) < 0.3
+    assert np.diff(times[peaks]).mean() == pytest.approx(48.7, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "michaelis_menten", "competitive_inhibition", "cooperative_binding", "goldbeter_koshland",
+        "dimer_toggle", "lindemann_hinshelwood", "robertson", "oregonator",
+    ],
+)  # fmt: skip
+def test_networks_name_their_source_and_a_start(name):
+    said = " ".join(inspect.getdoc(getattr(models, name)).split())
+    assert "doi:10." in said and "sual start" in said and "to t = " in said
+    # what the start names are species of the network
+    start = re.search(r"sual start (.+?), to t = ", said)[1]
+    names = re.findall(r"(\w+) =", start)
+    assert names and set(names) <= set(getattr(models, name)().species)
 
 
 @pytest.mark.parametrize(
