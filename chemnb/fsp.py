@@ -215,6 +215,11 @@ def _check_times(times) -> np.ndarray:
 
 
 def _check_rates(network: ReactionNetwork, rate_constants) -> np.ndarray:
+    if network.is_time_dependent:
+        raise FSPError(
+            "a rate law of this network depends on the time t; finite_state_projection solves "
+            "networks whose propensities depend on the state alone"
+        )
     try:
         given = network.rate_constants() if rate_constants is None else rate_constants
     except NetworkError as error:
