@@ -16,7 +16,8 @@ from .equations import (
 from .estimation import EstimationError
 from .expressions import Expression, ExpressionError
 from .fsp import finite_state_projection
-from .gillespie import SimulationError, sample
+from .gillespie import first_passage, record_events, sample
+from .laws import Condition, RateLaw
 from .library import LibraryError, monomials
 from .moments import moment_labels
 from .network import ReactionNetwork
@@ -25,10 +26,12 @@ from .polynomials import SolverError
 from .rate_map import RatesError, rate_map
 from .rates import RateFit, fit_rates
 from .reactions import NetworkError, Reaction
+from .simulator import SimulationError
 from .state_distribution import FSPError, StateDistribution
 from .timeseries import DataError
 
 __all__ = [
+    "Condition",
     "DataError",
     "DynamicsError",
     "Ensemble",
@@ -45,6 +48,7 @@ __all__ = [
     "ODENet",
     "ODENetError",
     "RateFit",
+    "RateLaw",
     "RatesError",
     "Reaction",
     "ReactionNetwork",
@@ -52,6 +56,7 @@ __all__ = [
     "SolverError",
     "StateDistribution",
     "finite_state_projection",
+    "first_passage",
     "fit_rates",
     "integrate",
     "mass_action",
@@ -64,6 +69,7 @@ __all__ = [
     "plots",
     "propensities",
     "rate_map",
+    "record_events",
     "sample",
     "sampling_floor",
     "total_variation",
