@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-from numba import njit
 
+from .compiled import allocating, compiled
 from .network import (
     BAD_PROPENSITY,
     COMPLETE,
@@ -20,15 +20,14 @@ from .network import (
 from .random import TINY, draw, stream, uniform, waiting_time
 
 
-@njit(cache=True, error_model="numpy")
-def _run(report, ended, final, out, times, index, seed, start, tables, control, stack):
+@compiled()
+def _run(report, ended, final, out, times, index, seed, start, tables, control, stack, n, a, below):
     (rates, factor_start, factors, change_start, changes, affected_start, affected, law_start,
      code, constants) = tables  # fmt: skip
     max_events, stop, stop_constants, interrupt, log_time, log_reaction = control
     n_reactions = len(rates)
-    n = start.copy()
-    a = np.empty(n_reactions)
-    below = np.empty(n_reactions)  # propensities summed up, afresh: an updated sum drifts
+    for i in range(len(n)):
+        n[i] = start[i]
     for j in range(n_reactions):
         a[j] = propensity(
             j, n, 0.0, rates, factor_start, factors, law_start, code, constants, stack
@@ -36,7 +35,7 @@ def _run(report, ended, final, out, times, index, seed, start, tables, control, 
     s0, s1, s2, s3 = stream(seed, index)
     t, row, chosen, events = 0.0, 0, 0, 0
     while True:
-        total = 0.0
+        total = 0.0  # summed up afresh: an updated sum drifts
         for j in range(n_reactions):
             total += a[j]
             below[j] = total
@@ -73,7 +72,7 @@ def _run(report, ended, final, out, times, index, seed, start, tables, control, 
     finish(report, ended, final, out, times, row, status, chosen, events, t, n)
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@allocating()
 def run_block(report, ended, final, out, times, first, seed, start, tables, control):
     """Simulate trajectories ``first, first + 1, ...`` one after the other.
 
@@ -91,9 +90,10 @@ def run_block(report, ended, final, out, times, first, seed, start, tables, cont
     start : float64 (species)
     tables, control : Tables, Control
     """
-    stack = np.empty(400)
+    stack, n = np.empty(400), np.empty(len(start))
+    a, below = np.empty(len(tables.rates)), np.empty(len(tables.rates))
     for i in range(len(out)):
         _run(
             report[i], ended[i], final[i], out[i], times, first + i, seed, start, tables, control,
-            stack,
+            stack, n, a, below,
         )  # fmt: skip

@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-from numba import njit
 
+from .compiled import allocating, compiled
 from .network import (
     BAD_PROPENSITY,
     COMPLETE,
@@ -19,13 +19,13 @@ from .network import (
 from .random import TINY, draw, stream, uniform, waiting_time
 
 
-@njit(cache=True, error_model="numpy")
-def _run(report, ended, final, out, times, index, seed, start, tables, control, stack):
+@compiled()
+def _run(report, ended, final, out, times, index, seed, start, tables, control, stack, n, a):
     (rates, factor_start, factors, change_start, changes, affected_start, affected, law_start,
      code, constants) = tables  # fmt: skip
     max_events, stop, stop_constants, interrupt, log_time, log_reaction = control
-    n = start.copy()
-    a = np.empty(len(rates))
+    for i in range(len(n)):
+        n[i] = start[i]
     for j in range(len(a)):
         a[j] = propensity(
             j, n, 0.0, rates, factor_start, factors, law_start, code, constants, stack
@@ -68,12 +68,12 @@ def _run(report, ended, final, out, times, index, seed, start, tables, control, 
     finish(report, ended, final, out, times, row, status, chosen, events, t, n)
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@allocating()
 def run_block(report, ended, final, out, times, first, seed, start, tables, control):
     """Simulate trajectories one after the other; arguments as `direct.run_block`."""
-    stack = np.empty(400)
+    stack, n, a = np.empty(400), np.empty(len(start)), np.empty(len(tables.rates))
     for i in range(len(out)):
         _run(
             report[i], ended[i], final[i], out[i], times, first + i, seed, start, tables, control,
-            stack,
+            stack, n, a,
         )  # fmt: skip

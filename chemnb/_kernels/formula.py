@@ -3,14 +3,15 @@
 import math
 
 import numpy as np
-from numba import njit
+
+from .compiled import compiled
 
 (CONSTANT, COUNT, TIME, ADD, SUBTRACT, MULTIPLY, DIVIDE, POWER, WHOLE_POWER, NEGATE, EXP, LOG,
  SQRT, ABS, FLOOR, SIN, COS, TANH, MIN, MAX, LESS, LESS_EQUAL, EQUAL, AND, OR, NOT,
  SELECT) = range(27)  # fmt: skip
 
 
-@njit(cache=True, error_model="numpy")
+@compiled()
 def _whole_power(x, k):
     """Return x^k by repeated multiplication."""
     result, base, left = 1.0, x, abs(k)
@@ -22,7 +23,7 @@ def _whole_power(x, k):
     return result if k >= 0 else 1.0 / result
 
 
-@njit(cache=True, error_model="numpy")
+@compiled()
 def _function(op, x):
     if op == EXP:
         return math.exp(x)
@@ -43,7 +44,7 @@ def _function(op, x):
     return 1.0 - x  # NOT
 
 
-@njit(cache=True, error_model="numpy")
+@compiled()
 def _operation(op, x, y):
     if op == ADD:
         return x + y
@@ -70,7 +71,7 @@ def _operation(op, x, y):
     return max(x, y)  # OR
 
 
-@njit(cache=True, error_model="numpy")
+@compiled()
 def evaluate(first, last, code, constants, n, t, stack):
     """Return what rows ``first`` to ``last`` of a program give for counts n at time t."""
     top = -1
@@ -101,7 +102,7 @@ def evaluate(first, last, code, constants, n, t, stack):
     return stack[0]
 
 
-@njit(cache=True, error_model="numpy")
+@compiled()
 def evaluate_lanes(first, last, code, constants, n, stack):
     """Fill stack[0] with what a program gives for many states n (species, lanes)."""
     lanes = n.shape[1]
@@ -110,10 +111,12 @@ def evaluate_lanes(first, last, code, constants, n, stack):
         op = code[i, 0]
         if op == CONSTANT:
             top += 1
-            stack[top, :] = constants[code[i, 1]]
+            for lane in range(lanes):
+                stack[top, lane] = constants[code[i, 1]]
         elif op == COUNT:
             top += 1
-            stack[top, :] = n[code[i, 1]]
+            for lane in range(lanes):
+                stack[top, lane] = n[code[i, 1], lane]
         elif op == WHOLE_POWER:
             for lane in range(lanes):
                 stack[top, lane] = _whole_power(stack[top, lane], code[i, 1])

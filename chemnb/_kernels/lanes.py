@@ -9,8 +9,8 @@ unusual is given up (REPLAY): `direct` runs that trajectory again and says what 
 import math
 
 import numpy as np
-from numba import njit
 
+from .compiled import allocating, inlined
 from .formula import evaluate_lanes
 from .network import COMPLETE, INTERRUPTED, REPLAY, record
 from .random import TINY, draw, stream, uniform, waiting_time
@@ -20,7 +20,7 @@ _CHECK = 255  # every 256 events
 _NOBODY = -1
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@inlined()
 def _add_law(j, below, cumulated, n, factor_start, factors, law_start, code, constants, stack):
     """Write ``below`` plus the propensities of a reaction with a rate law."""
     evaluate_lanes(law_start[j], law_start[j + 1], code, constants, n, stack)
@@ -37,7 +37,7 @@ def _add_law(j, below, cumulated, n, factor_start, factors, law_start, code, con
         cumulated[lane] = below[lane] + value[lane]
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@inlined()
 def _add_mass_action(j, below, cumulated, n, rates, factor_start, factors, scratch):
     """Write ``below`` plus the propensities of a reaction with a rate constant."""
     first, rate = factor_start[j], rates[j]
@@ -52,7 +52,8 @@ def _add_mass_action(j, below, cumulated, n, rates, factor_start, factors, scrat
         for lane in range(len(x)):
             cumulated[lane] = below[lane] + rate * x[lane] * (y[lane] - offset)
     else:
-        scratch[:] = rate
+        for lane in range(len(scratch)):
+            scratch[lane] = rate
         for f in range(first, first + count):
             x, offset = n[factors[f, 0]], float(factors[f, 1])
             for lane in range(len(x)):
@@ -61,7 +62,7 @@ def _add_mass_action(j, below, cumulated, n, rates, factor_start, factors, scrat
             cumulated[lane] = below[lane] + scratch[lane]
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@inlined()
 def _react(j, below, cumulated, target, n, change_start, changes):
     """Change the counts of the lanes whose target lies in the share of reaction j."""
     for c in range(change_start[j], change_start[j + 1]):
@@ -72,7 +73,7 @@ def _react(j, below, cumulated, target, n, change_start, changes):
             )
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@allocating()
 def run_block(report, ended, final, out, times, first, seed, start, tables, control, lanes):
     """Simulate trajectories ``first, first + 1, ...``, so many lanes at a time.
 
@@ -83,22 +84,22 @@ def run_block(report, ended, final, out, times, first, seed, start, tables, cont
      constants) = tables  # fmt: skip
     max_events, _, _, interrupt, _, _ = control
     n_reactions, n_species, runs = len(rates), len(start), len(out)
-    n = np.zeros((n_species, lanes))
-    below = np.zeros((n_reactions + 1, lanes))  # propensities summed up
+    # made here and not handed in: the compiler must know that they do not overlap
+    n, below = np.empty((n_species, lanes)), np.zeros((n_reactions + 1, lanes))
     stack = np.empty((400 if len(code) else 1, lanes))
     s0, s1 = np.empty(lanes, np.uint64), np.empty(lanes, np.uint64)
     s2, s3 = np.empty(lanes, np.uint64), np.empty(lanes, np.uint64)
-    t, next_t, target = np.zeros(lanes), np.zeros(lanes), np.zeros(lanes)
-    wanted = np.full(lanes, math.inf)  # the next recorded time
-    row, born = np.zeros(lanes, np.int64), np.zeros(lanes, np.int64)
-    who = np.full(lanes, _NOBODY)
+    t, next_t, target = np.zeros(lanes), np.empty(lanes), np.empty(lanes)
+    wanted = np.empty(lanes)  # the next recorded time
+    who, row, born = np.empty(lanes, np.int64), np.empty(lanes, np.int64), np.empty(lanes, np.int64)
     loaded = active = 0
     for lane in range(lanes):
         s0[lane], s1[lane], s2[lane], s3[lane] = stream(seed, first + loaded)
+        who[lane], row[lane], born[lane], wanted[lane] = _NOBODY, 0, 0, math.inf
+        for i in range(n_species):
+            n[i, lane] = start[i]
         if loaded < runs:
             who[lane], wanted[lane] = loaded, times[0]
-            for i in range(n_species):
-                n[i, lane] = start[i]
             loaded += 1
             active += 1
     step = 0
@@ -131,7 +132,8 @@ def run_block(report, ended, final, out, times, first, seed, start, tables, cont
             late += 0 if then <= wanted[lane] else 1  # nan is late, too
         unusual = step & _CHECK == _CHECK
         if unusual and interrupt[0]:
-            report[:, 0] = INTERRUPTED
+            for run in range(runs):
+                report[run, 0] = INTERRUPTED
             return
         if late > 0 or unusual:
             for lane in range(lanes):
@@ -155,7 +157,8 @@ def run_block(report, ended, final, out, times, first, seed, start, tables, cont
                 report[run, 0] = REPLAY if given_up else COMPLETE
                 report[run, 2] = step - born[lane]
                 ended[run, 0] = t[lane]
-                final[run] = n[:, lane]
+                for i in range(n_species):
+                    final[run, i] = n[i, lane]
                 # the lane takes the next run, whose first event comes in the next step
                 target[lane], next_t[lane] = -1.0, 0.0
                 row[lane], born[lane] = 0, step + 1

@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-from numba import njit
 
+from .compiled import inlined
 from .formula import evaluate
 
 # how a run ended
@@ -14,7 +14,7 @@ LARGEST_COUNT = 2.0**53
 POLL = 1023  # the interrupt flag is read every 1024 events
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@inlined()
 def propensity(j, n, t, rates, factor_start, factors, law_start, code, constants, stack):
     """Return the propensity of reaction j (Eq. 5, or its rate law) for counts n at time t."""
     first, last = law_start[j], law_start[j + 1]
@@ -30,7 +30,7 @@ def propensity(j, n, t, rates, factor_start, factors, law_start, code, constants
     return value if value >= 0.0 else math.nan
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@inlined()
 def bad_reaction(a):
     """Return the first reaction whose propensity is no finite number (the first, if none is)."""
     for j in range(len(a)):
@@ -39,7 +39,7 @@ def bad_reaction(a):
     return 0
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@inlined()
 def react(j, n, change_start, changes):
     """Change the counts as reaction j does; return whether one has become too large."""
     large = False
@@ -50,7 +50,7 @@ def react(j, n, change_start, changes):
     return large
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@inlined()
 def record(out, times, row, t, n):
     """Write the counts at the recorded times that lie before t; return the next row."""
     while row < len(times) and times[row] < t:
@@ -60,7 +60,7 @@ def record(out, times, row, t, n):
     return row
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@inlined()
 def after_event(events, j, n, t, stop, stop_constants, interrupt, log_time, log_reaction, stack):
     """Log event number ``events``; return (whether the run ends here, why)."""
     if log_time.size:
@@ -75,11 +75,12 @@ def after_event(events, j, n, t, stop, stop_constants, interrupt, log_time, log_
     return False, COMPLETE
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@inlined()
 def finish(report, ended, final, out, times, row, status, j, events, t, n):
     """Fill what is left of the record and say how, when and where the run ended."""
     if status == COMPLETE:
         record(out, times, row, math.inf, n)
     report[0], report[1], report[2] = status, j, events
     ended[0] = t
-    final[:] = n
+    for i in range(len(n)):
+        final[i] = n[i]

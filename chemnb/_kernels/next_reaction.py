@@ -7,8 +7,8 @@ propensity is zero, as Anderson (2007), doi:10.1063/1.2799998, has it: one rando
 import math
 
 import numpy as np
-from numba import njit
 
+from .compiled import allocating, compiled, inlined
 from .network import (
     BAD_PROPENSITY,
     COMPLETE,
@@ -23,13 +23,13 @@ from .network import (
 from .random import TINY, draw, stream, uniform, waiting_time
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@inlined()
 def _swap(p, q, heap, place):
     heap[p], heap[q] = heap[q], heap[p]
     place[heap[p]], place[heap[q]] = p, q
 
 
-@njit(cache=True, error_model="numpy")
+@compiled()
 def _move(j, heap, place, when):
     """Bring reaction j to its place in the queue, a binary heap by the time it is due."""
     p = place[j]
@@ -47,15 +47,34 @@ def _move(j, heap, place, when):
         p = least
 
 
-@njit(cache=True, error_model="numpy")
-def _run(report, ended, final, out, times, index, seed, start, tables, control, stack):
+@compiled()
+def _run(
+    report,
+    ended,
+    final,
+    out,
+    times,
+    index,
+    seed,
+    start,
+    tables,
+    control,
+    stack,
+    n,
+    a,
+    left,
+    when,
+    heap,
+    place,
+):
     (rates, factor_start, factors, change_start, changes, affected_start, affected, law_start,
      code, constants) = tables  # fmt: skip
     max_events, stop, stop_constants, interrupt, log_time, log_reaction = control
     n_reactions = len(rates)
-    n = start.copy()
-    a, left, when = np.empty(n_reactions), np.empty(n_reactions), np.full(n_reactions, math.inf)
-    heap, place = np.arange(n_reactions), np.arange(n_reactions)
+    for i in range(len(n)):
+        n[i] = start[i]
+    for j in range(n_reactions):
+        heap[j], place[j], when[j] = j, j, math.inf
     s0, s1, s2, s3 = stream(seed, index)
     t, row, chosen, events, status = 0.0, 0, 0, 0, COMPLETE
     for j in range(n_reactions):
@@ -107,12 +126,15 @@ def _run(report, ended, final, out, times, index, seed, start, tables, control, 
     finish(report, ended, final, out, times, row, status, chosen, events, t, n)
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@allocating()
 def run_block(report, ended, final, out, times, first, seed, start, tables, control):
     """Simulate trajectories one after the other; arguments as `direct.run_block`."""
-    stack = np.empty(400)
+    size = len(tables.rates)
+    stack, n, a = np.empty(400), np.empty(len(start)), np.empty(size)
+    left, when = np.empty(size), np.empty(size)
+    heap, place = np.empty(size, np.int64), np.empty(size, np.int64)
     for i in range(len(out)):
         _run(
             report[i], ended[i], final[i], out[i], times, first + i, seed, start, tables, control,
-            stack,
+            stack, n, a, left, when, heap, place,
         )  # fmt: skip

@@ -7,8 +7,10 @@ processor rounds alike, without branches: the same bits alone and in lockstep.
 
 import llvmlite.ir
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from .compiled import compiled
 
 TINY = 1e-290  # a total propensity below this counts as zero
 
@@ -44,14 +46,14 @@ def _float(typing_context, x):
     return types.float64(types.uint64), build
 
 
-@njit(cache=True, error_model="numpy")
+@compiled()
 def _split_mix(x):
     x = (x ^ (x >> np.uint64(30))) * _MIX_1
     x = (x ^ (x >> np.uint64(27))) * _MIX_2
     return x ^ (x >> np.uint64(31))
 
 
-@njit(cache=True, error_model="numpy")
+@compiled()
 def stream(seed, index):
     """Return the starting state of stream ``index``: four 64-bit words."""
     # the index is mixed before it meets the seed, so (seed, index) pairs do not overlap
@@ -65,7 +67,7 @@ def stream(seed, index):
     return s0, s1, s2, s3
 
 
-@njit(cache=True, error_model="numpy")
+@compiled()
 def draw(s0, s1, s2, s3):
     """Return 64 random bits and the next state of the stream."""
     total = s0 + s3
@@ -80,13 +82,13 @@ def draw(s0, s1, s2, s3):
     return result, s0, s1, s2, s3
 
 
-@njit(cache=True, error_model="numpy")
+@compiled()
 def uniform(random_bits):
     """Return one of the 2^52 numbers (k + 1/2)/2^52: never 0, never 1, symmetric."""
     return _float((random_bits >> np.uint64(12)) | _ONE) - _BELOW_ONE
 
 
-@njit(cache=True, error_model="numpy")
+@compiled()
 def waiting_time(u, total):
     """Return -log(u)/total to 1e-15, for 0 < u < 1; nan if ``total`` is 0 or not finite.
 

@@ -9,8 +9,8 @@ eight below it, so that nothing drifts.
 import math
 
 import numpy as np
-from numba import njit
 
+from .compiled import allocating, compiled, inlined
 from .network import (
     BAD_PROPENSITY,
     COMPLETE,
@@ -28,13 +28,13 @@ from .random import TINY, draw, stream, uniform, waiting_time
 _BRANCHES = 8
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@inlined()
 def _sum(tree, first):
     left = (tree[first] + tree[first + 1]) + (tree[first + 2] + tree[first + 3])
     return left + ((tree[first + 4] + tree[first + 5]) + (tree[first + 6] + tree[first + 7]))
 
 
-@njit(cache=True, error_model="numpy")
+@allocating()
 def _levels(n_reactions):
     """Return where each level of the tree begins, the leaves first; the last entry is its size."""
     sizes = [_BRANCHES * ((n_reactions + _BRANCHES - 1) // _BRANCHES)]
@@ -47,7 +47,7 @@ def _levels(n_reactions):
     return begins
 
 
-@njit(cache=True, error_model="numpy")
+@allocating()
 def _affected_sums(begins, affected_start, affected):
     """Return, for each reaction, which sums its event changes, level by level, each once.
 
@@ -75,17 +75,19 @@ def _affected_sums(begins, affected_start, affected):
     return starts, sums[:size]
 
 
-@njit(cache=True, error_model="numpy")
+@compiled()
 def _run(
     report, ended, final, out, times, index, seed, start, tables, control, stack, begins,
-    sum_start, sums,
+    sum_start, sums, n, tree,
 ):  # fmt: skip
     (rates, factor_start, factors, change_start, changes, affected_start, affected, law_start,
      code, constants) = tables  # fmt: skip
     max_events, stop, stop_constants, interrupt, log_time, log_reaction = control
     n_reactions, levels = len(rates), len(begins) - 1
-    n = start.copy()
-    tree = np.zeros(begins[levels])
+    for i in range(len(n)):
+        n[i] = start[i]
+    for node in range(len(tree)):
+        tree[node] = 0.0
     for j in range(n_reactions):
         tree[j] = propensity(
             j, n, 0.0, rates, factor_start, factors, law_start, code, constants, stack
@@ -145,14 +147,15 @@ def _run(
     finish(report, ended, final, out, times, row, status, chosen, events, t, n)
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@allocating()
 def run_block(report, ended, final, out, times, first, seed, start, tables, control):
     """Simulate trajectories one after the other; arguments as `direct.run_block`."""
-    stack = np.empty(400)
+    stack, n = np.empty(400), np.empty(len(start))
     begins = _levels(len(tables.rates))
     sum_start, sums = _affected_sums(begins, tables.affected_start, tables.affected)
+    tree = np.empty(begins[-1])
     for i in range(len(out)):
         _run(
             report[i], ended[i], final[i], out[i], times, first + i, seed, start, tables, control,
-            stack, begins, sum_start, sums,
+            stack, begins, sum_start, sums, n, tree,
         )  # fmt: skip
