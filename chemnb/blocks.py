@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError
 BLOCK_BYTES = 32 * 2**20
 FIRST_BLOCK = 256
 SECONDS_PER_BLOCK = 0.2
+_SMALLEST_SHARE = 64
 _PATIENCE = 0.1  # seconds between looks for the interrupt key
 
 
@@ -45,7 +46,8 @@ def in_blocks(
         while given < runs or waiting:
             while given < runs and len(waiting) < ahead:
                 # the last blocks are cut so that all threads end together
-                size = min(block, math.ceil((runs - given) / threads), largest)
+                share = max(_SMALLEST_SHARE, math.ceil((runs - given) / threads))
+                size = min(block, share, largest, runs - given)
                 waiting.append(pool.submit(_timed, simulate, given, size))
                 given += size
             size, seconds, result = _patiently(waiting.popleft())

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from . import operations
 from .expressions import ExpressionError
 from .laws import TIME, VOLUME, Condition, RateLaw
 from .network import ReactionNetwork
@@ -39,21 +40,17 @@ def program_of(formula: RateLaw | Condition, network: ReactionNetwork) -> Progra
 
 def joined(programs: list[Program]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return where each program starts, and the rows and constants of all in one."""
-    from ._kernels import formula
-
     starts = np.cumsum([0, *(len(code) for code, _ in programs)]).astype(np.int64)
     moved, before = [], 0
     for code, constants in programs:
-        moved.append(code + np.array([[0, before]]) * (code[:, :1] == formula.CONSTANT))
+        moved.append(code + np.array([[0, before]]) * (code[:, :1] == operations.CONSTANT))
         before += len(constants)
     return starts, np.concatenate(moved), np.concatenate([constants for _, constants in programs])
 
 
 class _Writer:
     def __init__(self, network: ReactionNetwork) -> None:
-        from ._kernels import formula
-
-        self.op = formula
+        self.op = operations
         self.position = {name: i for i, name in enumerate(network.species)}
         self.known = network.parameters | {VOLUME: network.volume}
         self.code: list[tuple[int, int]] = []

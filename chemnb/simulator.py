@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ _KERNELS = {
 _LARGE = 100  # reactions from which the sum tree is cheaper than a sum over all
 _LANES, _FEW_LANES = 128, 64
 _FEWEST_FOR_LANES = 512  # runs; fewer are done before lockstep pays
+_FEW_RUNS, _FEW_STEPS = 256, 4000  # what NumPy does within half a second
 _FIRST_LOG = 1 << 12
 
 
@@ -113,6 +115,8 @@ class Simulator:
         KeyboardInterrupt
             If `interrupt` was called meanwhile.
         """
+        if lanes is None and (found := self._first_answer(first, size)):
+            return found
         n_species = len(self.start)
         report, ended = np.zeros((size, 3), np.int64), np.zeros((size, 1))
         final = np.zeros((size, n_species))
@@ -169,6 +173,19 @@ class Simulator:
     @property
     def _can_lockstep(self) -> bool:
         return self.method == "direct" and self.stop is None and not self.network.is_time_dependent
+
+    def _first_answer(self, first: int, size: int) -> Runs | None:
+        """Return a small block without Numba, whose import and compiling would take seconds."""
+        ready = "chemnb._kernels.direct" in sys.modules or size > _FEW_RUNS
+        if ready or not self._can_lockstep or not self.network.is_mass_action:
+            return None
+        from .first_answer import simulate
+
+        found = simulate(
+            self._tables, self.network.stoichiometry.astype(float), self.start, self.times, first,
+            size, self.seed, min(self.max_events, _FEW_STEPS),
+        )  # fmt: skip
+        return found and Runs(*found, np.zeros(size, dtype=bool))
 
     def _lanes(self, size: int) -> int:
         if size < _FEWEST_FOR_LANES:

@@ -1,6 +1,8 @@
 """Exact sampling: the law against exact solutions, one result for a seed, and every bad input."""
 
 import math
+import subprocess
+import sys
 from functools import cache
 
 import numpy as np
@@ -14,6 +16,7 @@ from chemnb import blocks, models
 from chemnb._kernels import direct, lanes
 from chemnb._kernels import random as streams
 from chemnb._kernels.network import propensity
+from chemnb.first_answer import simulate
 from chemnb.gillespie import sample
 from chemnb.network import NetworkError, ReactionNetwork
 from chemnb.simulator import SimulationError, Simulator
@@ -356,6 +359,30 @@ def test_lanes_do_not_matter(name):
     for number in (2, 3, 8, 64, 128, 301):
         for found, expected in zip(simulator.run(5, 300, lanes=number), plain, strict=True):
             assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", sorted(LOCKSTEP.keys() - {"rate laws"}))
+def test_the_first_answer_has_the_same_bits(name):
+    net, start = LOCKSTEP[name]
+    times = np.array([0, 0.3, 0.31, 2.5])
+    plain = Simulator(net, start, times, seed=7).run(5, 200, lanes=1)
+    arguments = reaction_tables(net), net.stoichiometry.astype(float), np.array(start, float), times
+    found = simulate(*arguments, 5, 200, 7, most_steps=10**5)
+    for a, b in zip(found, plain, strict=False):
+        assert np.array_equal(a, b)
+    # what is long is left to the compiled kernels
+    assert name == "no events" or simulate(*arguments, 5, 200, 7, most_steps=3) is None
+
+
+def test_a_first_answer_needs_no_numba():
+    program = (
+        "import sys, chemnb as cn; net = cn.ReactionNetwork('A -> 0 ; 1'); "
+        "first = cn.sample(net, [9], [0, 1, 9], 300, seed=3, keep=300); "
+        "assert 'numba' not in sys.modules; import chemnb._kernels.direct; "
+        "again = cn.sample(net, [9], [0, 1, 9], 300, seed=3, keep=300); "
+        "assert (first.paths == again.paths).all()"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_seeds_matter_and_runs_have_streams_of_their_own():

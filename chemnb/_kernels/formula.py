@@ -4,11 +4,35 @@ import math
 
 import numpy as np
 
+from ..operations import (
+    ABS,
+    ADD,
+    AND,
+    CONSTANT,
+    COS,
+    COUNT,
+    DIVIDE,
+    EQUAL,
+    EXP,
+    FLOOR,
+    LESS,
+    LESS_EQUAL,
+    LOG,
+    MAX,
+    MIN,
+    MULTIPLY,
+    NEGATE,
+    NOT,
+    POWER,
+    SELECT,
+    SIN,
+    SQRT,
+    SUBTRACT,
+    TANH,
+    TIME,
+    WHOLE_POWER,
+)
 from .compiled import compiled
-
-(CONSTANT, COUNT, TIME, ADD, SUBTRACT, MULTIPLY, DIVIDE, POWER, WHOLE_POWER, NEGATE, EXP, LOG,
- SQRT, ABS, FLOOR, SIN, COS, TANH, MIN, MAX, LESS, LESS_EQUAL, EQUAL, AND, OR, NOT,
- SELECT) = range(27)  # fmt: skip
 
 
 @compiled()

@@ -9,8 +9,7 @@ import math
 
 import numpy as np
 
-from .compiled import compiled
-from .formula import (
+from ..operations import (
     ABS,
     ADD,
     AND,
@@ -37,8 +36,9 @@ from .formula import (
     TANH,
     TIME,
     WHOLE_POWER,
-    _whole_power,
 )
+from .compiled import compiled
+from .formula import _whole_power
 
 
 @compiled()

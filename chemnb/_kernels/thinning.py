@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
+from ..operations import TIME
 from .compiled import allocating, compiled
-from .formula import TIME
 from .intervals import upper_bound
 from .network import (
     BAD_PROPENSITY,
