@@ -22,7 +22,7 @@ _KERNELS = {
     "tree": "tree",
 }
 _LARGE = 100  # reactions from which the sum tree is cheaper than a sum over all
-_LANES, _FEW_LANES = 128, 64
+_LANES, _MANY_LANES, _RUNS_FOR_MANY = 128, 256, 4096
 _FEWEST_FOR_LANES = 512  # runs; fewer are done before lockstep pays
 _FEW_RUNS, _FEW_STEPS = 256, 4000  # what NumPy does within half a second
 _FIRST_LOG = 1 << 12
@@ -190,7 +190,8 @@ class Simulator:
     def _lanes(self, size: int) -> int:
         if size < _FEWEST_FOR_LANES:
             return 1
-        return _LANES if len(self.network.reactions) <= 32 else _FEW_LANES
+        many = len(self.network.reactions) <= 16 and size >= _RUNS_FOR_MANY
+        return _MANY_LANES if many else _LANES
 
     def _control(self, log_time=None, log_reaction=None) -> Control:
         if log_time is None:
