@@ -217,5 +217,27 @@ def test_the_projection_solves_a_law():
     assert np.abs(p - q).max() < 1e-12
 
 
+def test_rate_equations_with_laws():
+    """Spelled as mass action a law gives the mass-action solution, in any volume."""
+    plain = ReactionNetwork("A + B <-> C ; 0.3, 0.2 \n 2 A -> B ; 0.5", volume=4)
+    law = ReactionNetwork(
+        "A + B -> C ; law: 0.3*A*B/V \n C -> A + B ; 0.2 \n 2 A -> B ; law: 0.25*A**2/V",
+        volume=4,
+    )
+    start, times = {"A": 2.0, "B": 1.0}, [0, 0.5, 3]
+    expected = cn.integrate(plain, start, times)
+    for method in (None, "RK45", "BDF"):
+        assert np.abs(cn.integrate(law, start, times, method=method) - expected).max() < 1e-5
+    forced = ReactionNetwork("0 -> A ; law: V*cos(t)**2", volume=7)
+    found = cn.integrate(forced, [0.0], [2.0]).item()
+    assert found == pytest.approx(1 + math.sin(4) / 4, abs=1e-6)
+    with pytest.raises(
+        cn.SolverError, match="rate law of '0 -> A ; law: sqrt.* gives nan at t = 1"
+    ):
+        cn.integrate(ReactionNetwork("0 -> A ; law: sqrt(1 - t)"), [0.0], [3.0])
+    with pytest.raises(cn.DynamicsError, match="method='Euler' is unknown"):
+        cn.integrate(law, start, times, method="Euler")
+
+
 def test_a_law_and_a_constant_differ():
     assert Reaction((("A", 1),), (), RateLaw("k")) != Reaction((("A", 1),), (), Expression("k"))
