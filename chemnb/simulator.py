@@ -24,7 +24,7 @@ _KERNELS = {
 _LARGE = 100  # reactions from which the sum tree is cheaper than a sum over all
 _LANES, _MANY_LANES, _RUNS_FOR_MANY = 128, 256, 4096
 _FEWEST_FOR_LANES = 512  # runs; fewer are done before lockstep pays
-_FEW_RUNS, _FEW_STEPS = 256, 4000  # what NumPy does within half a second
+_FEW_RUNS, _FEW_STEPS = 256, 2000  # what NumPy does within half a second
 _FIRST_LOG = 1 << 12
 
 
@@ -175,8 +175,8 @@ class Simulator:
         return self.method == "direct" and self.stop is None and not self.network.is_time_dependent
 
     def _first_answer(self, first: int, size: int) -> Runs | None:
-        """Return a small block without Numba, whose import and compiling would take seconds."""
-        ready = "chemnb._kernels.direct" in sys.modules or size > _FEW_RUNS
+        """Return the first few runs without Numba, whose import and compiling take seconds."""
+        ready = "chemnb._kernels.direct" in sys.modules or first + size > _FEW_RUNS
         if ready or not self._can_lockstep or not self.network.is_mass_action:
             return None
         from .first_answer import simulate
