@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError
 BLOCK_BYTES = 32 * 2**20
 FIRST_BLOCK = 256
 SECONDS_PER_BLOCK = 0.2
-_SMALLEST_SHARE = 64
+_SMALLEST_SHARE, _FEWEST_RUNS = 64, 256
 _PATIENCE = 0.1  # seconds between looks for the interrupt key
 
 
@@ -52,7 +52,9 @@ def in_blocks(
                 given += size
             size, seconds, result = _patiently(waiting.popleft())
             pace = size / max(seconds, 1e-6)
-            block = int(min(largest, max(1, pace * SECONDS_PER_BLOCK), 4 * max(block, size)))
+            # never so few that lanes stay empty; long blocks can be interrupted, too
+            wanted = max(_FEWEST_RUNS, pace * SECONDS_PER_BLOCK)
+            block = int(min(largest, wanted, 4 * max(block, size)))
             yield result
     except BaseException:
         interrupt()

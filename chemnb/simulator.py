@@ -23,7 +23,7 @@ _KERNELS = {
 }
 _LARGE = 100  # reactions from which the sum tree is cheaper than a sum over all
 _LANES, _MANY_LANES, _RUNS_FOR_MANY = 128, 256, 4096
-_FEWEST_FOR_LANES = 512  # runs; fewer are done before lockstep pays
+_FEWEST_FOR_LANES = 64  # runs; fewer leave lanes empty
 _FEW_RUNS, _FEW_STEPS = 256, 2000  # what NumPy does within half a second
 _FIRST_LOG = 1 << 12
 
@@ -125,7 +125,7 @@ class Simulator:
         if self._stops_at_once:
             counts[:], final[:] = self.start, self.start
             return self._runs(*arrays)
-        lanes = self._lanes(size) if lanes is None else lanes
+        lanes = self._lanes(first, size) if lanes is None else lanes
         if lanes > 1 and self._can_lockstep:
             from ._kernels import lanes as lockstep
             from ._kernels.network import REPLAY
@@ -187,11 +187,13 @@ class Simulator:
         )  # fmt: skip
         return found and Runs(*found, np.zeros(size, dtype=bool))
 
-    def _lanes(self, size: int) -> int:
-        if size < _FEWEST_FOR_LANES:
+    def _lanes(self, first: int, size: int) -> int:
+        # the first block does not wait for a kernel that a small job may never need
+        ready = first > 0 or "chemnb._kernels.lanes" in sys.modules
+        if size < _FEWEST_FOR_LANES or not ready:
             return 1
         many = len(self.network.reactions) <= 16 and size >= _RUNS_FOR_MANY
-        return _MANY_LANES if many else _LANES
+        return _MANY_LANES if many else min(size, _LANES)
 
     def _control(self, log_time=None, log_reaction=None) -> Control:
         if log_time is None:
