@@ -189,7 +189,7 @@ class Simulator:
 
     def _lanes(self, first: int, size: int) -> int:
         # the first block does not wait for a kernel that a small job may never need
-        ready = first > 0 or "chemnb._kernels.lanes" in sys.modules
+        ready = first + size > _FEW_RUNS or "chemnb._kernels.lanes" in sys.modules
         if size < _FEWEST_FOR_LANES or not ready:
             return 1
         many = len(self.network.reactions) <= 16 and size >= _RUNS_FOR_MANY

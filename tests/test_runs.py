@@ -169,6 +169,14 @@ def test_a_count_beyond_exact_floats_is_named(method, runs):
         cn.sample(net, start, [100], runs, seed=1, method=method)
 
 
+def test_lanes_notice_a_large_count_in_short_runs():
+    """Overflow and end may both come before the lanes look at the counts."""
+    net = ReactionNetwork("B -> B + 1000000 A ; 1")
+    simulator = Simulator(net, [1, 2**53 - 5 * 10**6], [100.0], seed=1)
+    with pytest.raises(SimulationError, match="in run 0 .* drove a count beyond"):
+        simulator.run(0, 200, lanes=128)
+
+
 def test_laws_spelled_as_mass_action_give_the_same_runs():
     plain = ReactionNetwork("A -> B ; 2 \n A + B -> 0 ; 0.5")
     law = ReactionNetwork("A -> B ; law: 2*A \n A + B -> 0 ; law: 0.5*A*B")

@@ -147,6 +147,8 @@ def run_block(report, ended, final, out, times, first, seed, start, tables, cont
                 if next_t[lane] <= wanted[lane] and not given_up:
                     continue
                 given_up |= not total[lane] < math.inf
+                for i in range(n_species):  # a run may end before the next check
+                    given_up |= n[i, lane] > _SAFE_COUNT
                 if not given_up:
                     if total[lane] < TINY:
                         next_t[lane] = math.inf
