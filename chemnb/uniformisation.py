@@ -10,6 +10,7 @@ import numpy as np
 _TAIL = 1e-17
 _SHORTEST = 4  # rows; shorter runs of equal rows are done one row at a time
 _LONGEST = 1024  # rows; longer ones are cut so that what is written stays in the nearest cache
+_SMALL = 50_000_000  # operations; fewer are done before the kernel is loaded
 _OPERATIONS = 100_000_000  # of one call of the kernel, after which Ctrl-C is heard
 
 
@@ -19,6 +20,7 @@ def uniformise(
     means: Sequence[float],
     amplification: float = 0.0,
     derivatives: Sequence = (),
+    ahead: float = 0.0,
 ):
     r"""Return exp(Q t) applied to a vector, for several t: the Poisson mixture of powers.
 
@@ -39,6 +41,9 @@ def uniformise(
         The column sums of \|P\| are at most 1 + amplification (0 for a generator).
     derivatives : sequence of D sparse (n, n)
         Of P by parameters (Λ held). The series is then differentiated term by term.
+    ahead : float
+        Number of terms of the series that are still to come in later calls: many of them are worth
+        loading the compiled kernel.
 
     Returns
     -------
@@ -54,17 +59,38 @@ def uniformise(
     array([[0.367879, 0.632121],
            [0.135335, 0.864665]])
     """
+    weights = _poisson_table(means, amplification)
+    now = np.array(start, dtype=float, ndmin=2)
+    entries = matrix.nnz * len(now) + sum(derivative.nnz for derivative in derivatives)
+    # the second number stands for the fixed cost of a step without the kernel
+    small = max(weights.shape[1], ahead) * (entries + 5000 * len(now)) < _SMALL
+    add_up = _plain_series if small else _compiled_series
+    return add_up(weights, matrix, derivatives, now).reshape(len(weights), *np.shape(start))
+
+
+def _plain_series(weights: np.ndarray, matrix, derivatives, now: np.ndarray) -> np.ndarray:
+    """Return the series without the kernel, which would have to be loaded first."""
+    result = np.zeros((len(weights), *now.shape))
+    for column in weights.T:
+        for t in np.flatnonzero(column):
+            result[t] += column[t] * now
+        later = [matrix @ vector for vector in now]
+        for vector, derivative in zip(later[1:], derivatives, strict=True):
+            vector += derivative @ now[0]
+        now = np.array(later)
+    return result
+
+
+def _compiled_series(weights: np.ndarray, matrix, derivatives, now: np.ndarray) -> np.ndarray:
     from ._kernels.bands import power_series
 
-    weights = _poisson_table(means, amplification)
     tables = _Bands(matrix, derivatives).tables
-    now = np.array(start, dtype=float, ndmin=2)
-    work = np.empty_like(now)
-    result = np.zeros((len(weights), *now.shape))
+    work, result = np.empty_like(now), np.zeros((len(weights), *now.shape))
     steps = max(2, 2 * (_OPERATIONS // (2 * tables[0].size + 1)))  # even: now holds the last power
     for first in range(0, weights.shape[1], steps):
-        power_series(weights, first, min(weights.shape[1], first + steps), *tables, now, work, result)
-    return result.reshape(len(weights), *np.shape(start))
+        last = min(weights.shape[1], first + steps)
+        power_series(weights, first, last, *tables, now, work, result)
+    return result
 
 
 class _Bands:

@@ -4,7 +4,9 @@ from .compiled import allocating, inlined
 
 
 @inlined()
-def _multiply(add, x, y, values, pieces, term_start, offsets, place, rows, row_start, columns, entries):
+def _multiply(
+    add, x, y, values, pieces, term_start, offsets, place, rows, row_start, columns, entries
+):
     """Write matrix @ x into y, or add it."""
     for p in range(len(pieces)):
         first, size = pieces[p, 0], pieces[p, 1] - pieces[p, 0]
@@ -16,12 +18,12 @@ def _multiply(add, x, y, values, pieces, term_start, offsets, place, rows, row_s
             a, b = x[first + offsets[begin] :][:size], x[first + offsets[begin + 1] :][:size]
             c, d = x[first + offsets[begin + 2] :][:size], x[first + offsets[begin + 3] :][:size]
             v, w = values[at:][:size], values[at + size :][:size]
-            f, g = values[at + 2*size:][:size], values[at + 3*size :][:size]
+            f, g = values[at + 2 * size :][:size], values[at + 3 * size :][:size]
             for i in range(size):
                 into[i] += (v[i] * a[i] + w[i] * b[i]) + (f[i] * c[i] + g[i] * d[i])
             at += 4 * size
             begin += 4
-        while begin<end:
+        while begin < end:
             one, v = x[first + offsets[begin] :][:size], values[at : at + size]
             for i in range(size):
                 into[i] += v[i] * one[i]
