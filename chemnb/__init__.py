@@ -1,6 +1,7 @@
 """chemnb: machine learning and multiscale modelling of chemical reactions, in both directions."""
 
 from . import models, paper, plots
+from .averaged_network import AveragedNetwork
 from .distances import sampling_floor, total_variation
 from .dynamics import DynamicsError, integrate
 from .ensemble import Ensemble, EnsembleError
@@ -14,9 +15,13 @@ from .equations import (
     propensities,
 )
 from .estimation import EstimationError
+from .exchange import ExchangeError, coefficient_sensitivity, exchange_terms
 from .expressions import Expression, ExpressionError
+from .fast_subsystem import SlowScaleError
 from .fsp import finite_state_projection
-from .gillespie import SimulationError, sample
+from .gillespie import first_passage, record_events, sample
+from .laws import Condition, RateLaw
+from .learned_reduction import LearnedReduction
 from .library import LibraryError, monomials
 from .manifold import ReductionError
 from .moments import moment_labels
@@ -25,24 +30,32 @@ from .odenet import ODENet, ODENetError
 from .polynomials import SolverError
 from .rate_map import RatesError, rate_map
 from .rates import RateFit, fit_rates
+from .rational import RationalError
 from .reactions import NetworkError, Reaction
 from .reduced import ReducedModel
 from .reduction import reduce
+from .reduction_fit import ReductionFitError, learn_reduction
+from .simulator import SimulationError
 from .slow_coordinates import slow_coordinates
+from .slow_scale import SlowScaleEnsemble, sample_slow
 from .state_distribution import FSPError, StateDistribution
 from .timescales import TimeScaleError, TimeScales, derivative_correlations, time_scales
 from .timeseries import DataError
 
 __all__ = [
+    "AveragedNetwork",
+    "Condition",
     "DataError",
     "DynamicsError",
     "Ensemble",
     "EnsembleError",
     "EquationError",
     "EstimationError",
+    "ExchangeError",
     "Expression",
     "ExpressionError",
     "FSPError",
+    "LearnedReduction",
     "LibraryError",
     "MassActionEquations",
     "MomentEquations",
@@ -50,20 +63,29 @@ __all__ = [
     "ODENet",
     "ODENetError",
     "RateFit",
+    "RateLaw",
     "RatesError",
+    "RationalError",
     "Reaction",
     "ReactionNetwork",
     "ReducedModel",
     "ReductionError",
+    "ReductionFitError",
     "SimulationError",
+    "SlowScaleEnsemble",
+    "SlowScaleError",
     "SolverError",
     "StateDistribution",
     "TimeScaleError",
     "TimeScales",
+    "coefficient_sensitivity",
     "derivative_correlations",
+    "exchange_terms",
     "finite_state_projection",
+    "first_passage",
     "fit_rates",
     "integrate",
+    "learn_reduction",
     "mass_action",
     "master_equation",
     "models",
@@ -74,8 +96,10 @@ __all__ = [
     "plots",
     "propensities",
     "rate_map",
+    "record_events",
     "reduce",
     "sample",
+    "sample_slow",
     "sampling_floor",
     "slow_coordinates",
     "time_scales",

@@ -10,6 +10,7 @@ from .equations import Equations, MomentEquations, mass_action
 from .expressions import closest, listing
 from .network import ReactionNetwork
 from .polynomials import PolynomialSystem, SolverError
+from .rate_equations import solve_rate_equations
 
 _METHODS = ("LSODA", "BDF", "Radau", "RK45", "DOP853", "RK23")
 _IMPLICIT = ("BDF", "Radau")
@@ -37,7 +38,8 @@ def integrate(
     Parameters
     ----------
     system : ReactionNetwork or equations
-        A network stands for its mass-action equations (Eq. 8). Otherwise the result of
+        A network stands for its mass-action equations (Eq. 8); where it has rate laws, for its
+        rate equations in its own volume (`chemnb.rate_equations`). Otherwise the result of
         `chemnb.moment_equations` or `chemnb.mass_action`.
     initial : mapping or array_like
         Of a network: concentrations, species -> c (left out: zero) or one a species.
@@ -84,6 +86,8 @@ def integrate(
     """
     import xarray as xr
 
+    if isinstance(system, ReactionNetwork) and not system.is_mass_action:
+        return _integrate_laws(system, initial, times, rate_constants, method, rtol, atol)
     equations = mass_action(system) if isinstance(system, ReactionNetwork) else system
     if not isinstance(equations, Equations):
         raise DynamicsError(
@@ -111,6 +115,29 @@ def integrate(
         name="moments" if of_moments else "concentration",
         attrs=_description(equations),
     )
+
+
+def _integrate_laws(network, initial, times, rate_constants, method, rtol, atol):
+    import xarray as xr
+
+    times, method = _check_times(times), method or "LSODA"
+    _check_method(method)
+    values = solve_rate_equations(
+        network, _concentrations(network, initial), times, _check_rates(network, rate_constants),
+        method=method, rtol=rtol, atol=atol,
+    )  # fmt: skip
+    return xr.DataArray(
+        values,
+        dims=("time", "species"),
+        coords={"time": times, "species": list(network.species)},
+        name="concentration",
+        attrs={"units": "molecules per volume", "equation": "rate laws at the network's volume"},
+    )
+
+
+def _check_method(method: str) -> None:
+    if method not in _METHODS:
+        raise DynamicsError(f"method={method!r} is unknown; there are {listing(_METHODS)}")
 
 
 def _description(equations: Equations) -> dict[str, str | float]:
@@ -249,8 +276,7 @@ def _solve_with(
 ) -> np.ndarray:
     from scipy.integrate import solve_ivp
 
-    if method not in _METHODS:
-        raise DynamicsError(f"method={method!r} is unknown; there are {listing(_METHODS)}")
+    _check_method(method)
     if times[-1] == 0:
         return start[None, :]
     implicit = {"jac": lambda _, y: polynomials.jacobian(y, theta)}

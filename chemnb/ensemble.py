@@ -31,6 +31,8 @@ class Ensemble:
     times : ndarray (T,)
     runs : int
     seed : int
+    method : str
+        The exact method that drew the runs.
 
     Examples
     --------
@@ -38,7 +40,7 @@ class Ensemble:
     >>> net = cn.ReactionNetwork("0 -> A ; 5 \\n A -> 0 ; 1")
     >>> data = cn.sample(net, {"A": 0}, [0, 2, 4], runs=2000, seed=1)
     >>> data
-    Ensemble(2000 runs, 3 times, species A, seed 1)
+    Ensemble(2000 runs, 3 times, species A, seed 1, direct method)
     >>> data.moments().sel(moment="Var(A)").values.round(1)
     array([0. , 4.3, 5.1])
     """
@@ -52,7 +54,9 @@ class Ensemble:
         *,
         keep: int,
         histograms: list[int],
+        method: str = "direct",
     ) -> None:
+        self.method = method
         self.network, self.times, self.seed, self.runs = network, times, seed, 0
         self.initial = dict(zip(network.species, (int(n) for n in start), strict=True))
         n_times, n_species = len(times), len(start)
@@ -182,7 +186,7 @@ class Ensemble:
         species = ", ".join(self.network.species)
         return (
             f"Ensemble({self.runs} runs, {len(self.times)} times, species {species}, "
-            f"seed {self.seed})"
+            f"seed {self.seed}, {self.method} method)"
         )
 
     def _repr_html_(self) -> str:

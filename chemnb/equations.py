@@ -85,7 +85,7 @@ def moment_equations(
     Raises
     ------
     EquationError
-        If the order, the kind or the closure is none of these.
+        If the order, the kind or the closure is none of these, or a reaction has a rate law.
 
     Examples
     --------
@@ -110,6 +110,9 @@ def moment_equations(
     if closure is not None:
         check_closure(closure, order)
     close = None if closure is None else Closure(closure, len(network.species), order, kind)
+    _check_mass_action(
+        network, "moment equations", "sample the network instead, sample(network, ...)"
+    )
     rows = moment_rows(network, int(order), kind, close)
     return MomentEquations(network, int(order), kind, closure, rows)
 
@@ -119,12 +122,18 @@ def mass_action(network: ReactionNetwork) -> MassActionEquations:
 
     The macroscopic rate of reaction j is k_j Π_l c_l^ν_lj / ν_lj!.
 
+    Raises
+    ------
+    EquationError
+        If a reaction has a rate law.
+
     Examples
     --------
     >>> print(mass_action(ReactionNetwork("2 A <-> B ; k1, k2")))
     d/dt A = -k1*A**2 + 2*k2*B
     d/dt B = k1*A**2/2 - k2*B
     """
+    _check_mass_action(network, "mass-action equations", "write its rate as a rate constant")
     n = len(network.species)
     rows: list[Row] = [{} for _ in network.species]
     for j, reactants in enumerate(network.reactants.T.tolist()):
@@ -392,6 +401,14 @@ class MomentEquations(Equations):
 
     def _volume_factor(self, j: int, volume):
         return volume ** (1 - int(self.network.reactants[:, j].sum()))
+
+
+def _check_mass_action(network: ReactionNetwork, what: str, fix: str) -> None:
+    for reaction in network.reactions:
+        if not reaction.is_mass_action:
+            raise EquationError(
+                f"'{reaction}' has a rate law, but {what} are written for rate constants only; {fix}"
+            )
 
 
 def _reading_order(term: Term):

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 _BINARY = {
     ast.Add: operator.add,
@@ -21,7 +22,6 @@ _BINARY = {
 _UNARY = {ast.UAdd: operator.pos, ast.USub: operator.neg}
 
 NAME = re.compile(r"[^\W\d]\w*")
-_LONGEST = 500  # characters; deeper nesting than this could exhaust the stack
 _NO_NUMBER = {"nan", "inf", "infinity"}
 _GREEK_SHORT = {"lam": r"\lambda", "Lam": r"\Lambda", "eps": r"\varepsilon"}
 
@@ -56,11 +56,21 @@ class Expression:
     """
 
     text: str
-    _tree: ast.expr = field(init=False, repr=False, compare=False)
+    tree: ast.expr = field(init=False, repr=False, compare=False)
+
+    longest: ClassVar[int] = 500  # characters; deeper nesting than this could exhaust the stack
+    wanted: ClassVar[str] = "a number, a name or arithmetic of names"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", self.text.strip())
-        object.__setattr__(self, "_tree", _parse(self.text))
+        object.__setattr__(self, "tree", _parse(self.text, self.longest, self.wanted))
+        self.check_nodes()
+        _check_powers(self.tree, self.text)
+
+    def check_nodes(self) -> None:
+        """Raise an `ExpressionError` if the text uses anything but arithmetic."""
+        for node in ast.walk(self.tree):
+            check_node(node, self.text)
 
     def __str__(self) -> str:
         return self.text
@@ -68,7 +78,8 @@ class Expression:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Names that occur in the formula, in the order of writing."""
-        found = [node for node in ast.walk(self._tree) if isinstance(node, ast.Name)]
+        calls = [node.func for node in ast.walk(self.tree) if isinstance(node, ast.Call)]
+        found = [n for n in ast.walk(self.tree) if isinstance(n, ast.Name) and n not in calls]
         return tuple(dict.fromkeys(n.id for n in sorted(found, key=lambda n: n.col_offset)))
 
     def evaluate(self, values: Mapping[str, float]) -> float:
@@ -83,7 +94,7 @@ class Expression:
         if missing:
             raise ExpressionError(f"{listing(missing)} in '{self.text}' has no value")
         try:
-            result = _walk(self._tree, lambda name: float(values[name]), float)
+            result = walk(self.tree, lambda name: float(values[name]), float)
         except (ZeroDivisionError, OverflowError) as error:
             raise ExpressionError(f"'{self.text}' cannot be computed: {error}") from None
         if isinstance(result, complex) or not math.isfinite(result):
@@ -97,7 +108,7 @@ class Expression:
         def number(value):
             return sympy.Integer(value) if isinstance(value, int) else sympy.Float(value)
 
-        return sympy.sympify(_walk(self._tree, sympy.Symbol, number))
+        return sympy.sympify(walk(self.tree, sympy.Symbol, number))
 
 
 def symbol_latex(name: str) -> str:
@@ -124,48 +135,44 @@ def closest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean '{matches[0]}'?" if matches else ""
 
 
-def _parse(text: str) -> ast.expr:
-    text = text.strip()
+def _parse(text: str, longest: int, wanted: str) -> ast.expr:
     if not text:
-        raise ExpressionError("an empty formula; write a number, a name or arithmetic of names")
-    if len(text) > _LONGEST:
+        raise ExpressionError(f"an empty formula; write {wanted}")
+    if len(text) > longest:
         raise ExpressionError(
-            f"'{text[:30]}...' has {len(text)} characters; write a formula of at most {_LONGEST}"
+            f"'{text[:30]}...' has {len(text)} characters; write a formula of at most {longest}"
         )
     try:
-        tree = ast.parse(text, mode="eval").body
+        return ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         hint = "; 'lambda' is a word of Python, write 'lam'" if "lambda" in text else ""
         raise ExpressionError(
             f"'{text}' is not arithmetic; write numbers, names, + - * / ** and parentheses{hint}"
         ) from None
-    _check(tree, text)
-    return tree
 
 
-def _check(tree: ast.expr, text: str) -> None:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant):
-            if type(node.value) not in (int, float) or not math.isfinite(node.value):
-                raise ExpressionError(
-                    f"{node.value!r} in '{text}' is not a finite number; "
-                    "write plain decimal numbers"
-                )
-        elif isinstance(node, ast.Name) and node.id.lower() in _NO_NUMBER:
+def check_node(node: ast.AST, text: str) -> None:
+    """Raise an `ExpressionError` if a node of a parsed formula is no arithmetic."""
+    if isinstance(node, ast.Constant):
+        if type(node.value) not in (int, float) or not math.isfinite(node.value):
             raise ExpressionError(
-                f"'{node.id}' in '{text}' is not a finite number; write plain decimal numbers"
+                f"{node.value!r} in '{text}' is not a finite number; write plain decimal numbers"
             )
-        elif isinstance(node, ast.Call):
-            raise ExpressionError(
-                f"'{ast.unparse(node)}' in '{text}' is a function call; "
-                "only arithmetic (+ - * / **) of numbers and names is allowed"
-            )
-        elif not isinstance(node, (ast.Name, ast.Load, ast.BinOp, ast.UnaryOp, *_BINARY, *_UNARY)):
-            raise ExpressionError(
-                f"'{text}' uses {type(node).__name__}; "
-                "only arithmetic (+ - * / **) of numbers and names is allowed"
-            )
-    _check_powers(tree, text)
+    elif isinstance(node, ast.Name) and node.id.lower() in _NO_NUMBER:
+        raise ExpressionError(
+            f"'{node.id}' in '{text}' is not a finite number; write plain decimal numbers"
+        )
+    elif isinstance(node, ast.Call):
+        raise ExpressionError(
+            f"'{ast.unparse(node)}' in '{text}' is a function call; "
+            "only arithmetic (+ - * / **) of numbers and names is allowed"
+        )
+    elif not isinstance(node, (ast.Name, ast.Load, ast.BinOp, ast.UnaryOp, *_BINARY, *_UNARY)):
+        power = "; a power is written **" if isinstance(node, ast.BitXor) else ""
+        raise ExpressionError(
+            f"'{text}' uses {type(node).__name__}; "
+            f"only arithmetic (+ - * / **) of numbers and names is allowed{power}"
+        )
 
 
 def _check_powers(node: ast.expr, text: str) -> float:
@@ -178,7 +185,7 @@ def _check_powers(node: ast.expr, text: str) -> float:
     if any(isinstance(n, ast.Name) for n in ast.walk(node.right)):
         return inside
     try:
-        size = abs(_walk(node.right, None, float))
+        size = abs(walk(node.right, None, float))
     except ArithmeticError:
         size = math.inf
     if size > 100:
@@ -194,13 +201,20 @@ def _check_powers(node: ast.expr, text: str) -> float:
     return max(inside * size, 1.0)
 
 
-def _walk(node: ast.expr, on_name, on_number):
+def walk(node: ast.expr, on_name, on_number, on_call=None):
+    """Return what a formula becomes when its names, numbers and other nodes are translated.
+
+    ``on_call`` takes every node that is neither a name, a number nor arithmetic.
+    """
     if isinstance(node, ast.Constant):
         return on_number(node.value)
     if isinstance(node, ast.Name):
         return on_name(node.id)
-    if isinstance(node, ast.UnaryOp):
-        return _UNARY[type(node.op)](_walk(node.operand, on_name, on_number))
-    return _BINARY[type(node.op)](
-        _walk(node.left, on_name, on_number), _walk(node.right, on_name, on_number)
-    )
+    if isinstance(node, ast.UnaryOp) and type(node.op) in _UNARY:
+        return _UNARY[type(node.op)](walk(node.operand, on_name, on_number, on_call))
+    if isinstance(node, ast.BinOp):
+        return _BINARY[type(node.op)](
+            walk(node.left, on_name, on_number, on_call),
+            walk(node.right, on_name, on_number, on_call),
+        )
+    return on_call(node)

@@ -9,14 +9,12 @@ import numpy as np
 from .expressions import listing
 from .network import ReactionNetwork
 from .progress import progress_bar
+from .projection import METHODS, Box, Projection
 from .reactions import NetworkError
+from .slopes import PropensitySlopes
 from .state_distribution import FSPError, StateDistribution, check_species
-from .state_space import StateSpace, TooManyStatesError, largest_counts, uniformise
 
-_MEAN_EVENTS = 500  # Λt of one stretch of time: long enough to be cheap, short enough to redo
-_AMPLIFICATION = 5  # exponent by which negative rates may amplify round-off in one stretch
 _MAX_NUMBERS = 100_000_000
-_MAX_OPERATIONS = 1e12
 
 
 def finite_state_projection(
@@ -27,6 +25,8 @@ def finite_state_projection(
     tolerance: float = 1e-8,
     bounds: Mapping[str, int] | None = None,
     rate_constants: Sequence[float] | None = None,
+    sensitivities: Sequence[str] = (),
+    method: str = "auto",
     max_states: int = 1_000_000,
     progress: bool = False,
 ) -> StateDistribution:
@@ -35,8 +35,12 @@ def finite_state_projection(
     Only states that reactions reach inside a box 0..b of counts are kept; what leaves the box
     is lost. The lost probability bounds the total error: the solution lies below the true one in
     every state [1]_. The box grows while time goes on, through the faces where probability leaves,
-    until the loss at the last time is within ``tolerance``. The transient is solved by
-    uniformisation: its cost is the largest total propensity in the box times the last time.
+    until the loss at the last time is within ``tolerance``.
+
+    The transient is solved by uniformisation, which never subtracts: its cost is the largest total
+    propensity in the box times the last time. For stiff networks, where that would be very many
+    steps, it is solved by contour integrals with an estimate of their error, which is added to the
+    loss (the solution is then near the true one within it, no longer below).
 
     Parameters
     ----------
@@ -53,6 +57,10 @@ def finite_state_projection(
     rate_constants : sequence of M numbers, optional
         Instead of the network's own. Negative ones give the formal solution, which has negative
         "probabilities"; no bound exists then and ``lost_mass`` is nan.
+    sensitivities : sequence of str
+        Parameters by which to differentiate p(n, t): see `StateDistribution.sensitivity`.
+    method : {"auto", "uniformisation", "contour"}
+        The result's ``method`` says what "auto" took.
     max_states : int
         Refuse to go beyond this number of states.
     progress : bool
@@ -81,121 +89,48 @@ def finite_state_projection(
     array([0.    , 2.1848, 2.2659])
     """
     times = _check_times(times)
-    if not 0 < tolerance < 1:
-        raise FSPError(f"tolerance is {tolerance}; it must lie between 0 and 1, for example 1e-8")
+    check_tolerance(tolerance)
+    if method not in METHODS:
+        raise FSPError(f"method={method!r} is unknown; use one of {METHODS}")
     if "time" in network.species:
         raise FSPError("a species is called 'time', which names the times here; rename it")
-    rates = _check_rates(network, rate_constants)
-    start, weights = _check_initial(network, initial)
-    box = _Box(network, rates, start, _check_bounds(network, bounds, start))
-    limit = min(max_states, _MAX_NUMBERS // len(times))
-    with progress_bar(100, "finite state projection", "%", progress) as bar:
-        space, values, leaked = _solve(box, start, weights, times, tolerance, limit, bar)
+    rates = check_rates(network, rate_constants)
+    slopes = _check_sensitivities(network, sensitivities, rate_constants)
+    start, weights = check_initial(network, initial)
+    fixed = check_bounds(network, bounds, start)
+    rows = len(times) * (1 + len(sensitivities))
+    box = Box(network, rates, start, fixed, min(max_states, _MAX_NUMBERS // rows), method, slopes)
+    try:
+        with progress_bar(100, "finite state projection", "%", progress) as bar:
+            projection = Projection(box, start, weights, times, tolerance, bar)
+            values, leaked, error = projection.solve()
+    except NetworkError as problem:  # a rate law that fails in one of the states
+        raise FSPError(str(problem)) from None
     # the sum also misses the truncated series, but it cannot resolve a loss below round-off
-    lost = np.maximum(1 - values.sum(axis=1), leaked)
+    lost = np.maximum(1 - values[:, 0].sum(axis=1), leaked) + error
     if np.any(rates < 0):
         lost = np.full(len(times), np.nan)
-    largest = space.states.max(axis=0)
+    largest = projection.space.states.max(axis=0)
     reached = {
         name: int(box.bounds[i] if box.fixed[i] else largest[i])
         for i, name in enumerate(network.species)
     }
-    return StateDistribution(network, times, space.states, values, lost, reached)
+    return StateDistribution(
+        network,
+        times,
+        projection.space.states,
+        values[:, 0],
+        lost,
+        reached,
+        method=" and ".join(dict.fromkeys(projection.methods)),
+        slopes=dict(zip(sensitivities, values[:, 1:].transpose(1, 0, 2), strict=True)),
+    )
 
 
-class _Box:
-    """The bounds of the counts, and how they grow."""
-
-    def __init__(self, network, rates, start, bounds: Mapping[str, int]) -> None:
-        self.network, self.rates = network, rates
-        self.fixed = np.array([name in bounds for name in network.species])
-        active = network.stoichiometry[:, rates != 0]
-        caps = largest_counts(active if active.size else network.stoichiometry, start)
-        most = start.max(axis=0)
-        guess = np.minimum(caps, most + np.maximum(8, most // 2))
-        given = [bounds.get(name, guess[i]) for i, name in enumerate(network.species)]
-        self.caps, self.bounds, self.grown = caps, np.array(given, dtype=np.int64), ()
-
-    def grow(self, leak: np.ndarray, allowed: float) -> None:
-        """Enlarge the species through whose faces most is lost."""
-        which = leak >= 0.1 * leak.max()
-        factor = np.where(leak > 1e3 * allowed, 0.5, 0.2)
-        larger = np.minimum(self.caps, self.bounds + np.maximum(4, self.bounds * factor))
-        self.bounds = np.where(which, larger, self.bounds).astype(np.int64)
-        self.grown = tuple(np.array(self.network.species)[which])
-
-    def space(self, start, limit: int, duration: float) -> StateSpace:
-        """Return the reachable states, or refuse."""
-        try:
-            space = StateSpace(self.network, self.rates, start, self.bounds, limit)
-        except TooManyStatesError:
-            raise FSPError(f"more than {limit} states {self._where()}") from None
-        steps = space.rate * duration
-        # the second number stands for the fixed cost of a step
-        if steps * (len(space) * len(self.rates) + 5000) > _MAX_OPERATIONS:
-            equation, fastest = space.fastest()
-            raise FSPError(
-                f"{steps:.1e} steps of uniformisation over {len(space)} states {self._where()}; "
-                f"the fastest reaction is '{equation}' with propensity {fastest:.3g}: "
-                "remove or slow it, or compute a stiff network otherwise (moments, sampling)"
-            )
-        return space
-
-    def _where(self) -> str:
-        names = self.network.species
-        box = ", ".join(f"{name} 0..{b}" for name, b in zip(names, self.bounds, strict=True))
-        cause = f"; {listing(self.grown)} keeps growing" if self.grown else ""
-        name = str(self.grown[0] if self.grown else names[int(self.bounds.argmax())])
-        return (
-            f"in the box {box}{cause}; fix or reduce the box with bounds={{{name!r}: ...}}, "
-            "end earlier, ask for fewer times, or allow a larger tolerance or max_states"
-        )
-
-
-def _solve(box: _Box, start, weights, times, tolerance, limit, bar):
-    """Return the final space, p at the times (T, n) and the probability that left the box (T,)."""
-    end, n_sinks = times[-1], len(box.bounds)
-    space = box.space(start, limit, end)
-    now = _embed(space, start, np.append(weights, np.zeros(n_sinks)))
-    solved = [(space.states, now)] if times[0] == 0 else []
-    t = 0.0
-    while t < end:
-        h = _stretch(space, end - t)
-        new_t = end if end - (t + h) < 1e-12 * end else t + h
-        stops = np.append(times[(times > t) & (times < new_t)], new_t)
-        means = space.rate * (stops - t)
-        values = uniformise(space.matrix, now, means, space.amplification)
-        sinks = np.where(box.fixed, 0, np.abs(values[-1, -n_sinks:]))
-        # a tenth of the tolerance is kept for the truncated series and round-off
-        allowed = 0.9 * tolerance * new_t / end
-        if sinks.sum() > allowed:
-            leak = np.where(box.fixed, 0, np.abs(values[-1, -n_sinks:] - now[-n_sinks:]))
-            box.grow(leak, allowed)
-            old, space = space, box.space(space.states, limit, end - t)
-            now = _embed(space, old.states, now)
-            continue
-        wanted = len(stops) if np.any(times == new_t) else len(stops) - 1
-        solved += [(space.states, row) for row in values[:wanted]]
-        t, now = new_t, values[-1]
-        bar.update(100 * t / end - bar.n)
-    rows = np.array([_embed(space, states, row) for states, row in solved])
-    return space, rows[:, :-n_sinks], rows[:, -n_sinks:].sum(axis=1)
-
-
-def _stretch(space: StateSpace, remaining: float) -> float:
-    """Return the time that one series covers."""
-    if space.rate == 0:
-        return remaining
-    events = min(_MEAN_EVENTS, _AMPLIFICATION / max(space.amplification, 1e-300))
-    return min(remaining, events / space.rate)
-
-
-def _embed(space: StateSpace, states: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return values on some states, followed by those of the sinks, as a vector of a space."""
-    vector = np.zeros(len(space) + len(space.bounds))
-    vector[space.index(states)] = values[: len(states)]
-    vector[len(space) :] = values[len(states) :]
-    return vector
+def check_tolerance(tolerance: float) -> None:
+    """Raise an FSPError unless a tolerance lies between 0 and 1."""
+    if not 0 < tolerance < 1:
+        raise FSPError(f"tolerance is {tolerance}; it must lie between 0 and 1, for example 1e-8")
 
 
 def _check_times(times) -> np.ndarray:
@@ -214,7 +149,13 @@ def _check_times(times) -> np.ndarray:
     return array
 
 
-def _check_rates(network: ReactionNetwork, rate_constants) -> np.ndarray:
+def check_rates(network: ReactionNetwork, rate_constants) -> np.ndarray:
+    """Return the rate constants (M,), or raise an FSPError."""
+    if network.is_time_dependent:
+        raise FSPError(
+            "a rate law of this network depends on the time t; this solves "
+            "networks whose propensities depend on the state alone"
+        )
     try:
         given = network.rate_constants() if rate_constants is None else rate_constants
     except NetworkError as error:
@@ -228,7 +169,24 @@ def _check_rates(network: ReactionNetwork, rate_constants) -> np.ndarray:
     return rates
 
 
-def _check_bounds(network: ReactionNetwork, bounds, start: np.ndarray) -> dict[str, int]:
+def _check_sensitivities(network, names, rate_constants) -> PropensitySlopes | None:
+    if isinstance(names, str):
+        raise FSPError(f"sensitivities={names!r} is one text; give a list, [{names!r}]")
+    if not len(names):
+        return None
+    if rate_constants is not None:
+        raise FSPError(
+            "sensitivities are by the network's own parameters; set them with "
+            "network.with_parameters(...) and leave rate_constants out"
+        )
+    try:
+        return PropensitySlopes(network, names)
+    except NetworkError as error:
+        raise FSPError(f"sensitivities: {error}") from None
+
+
+def check_bounds(network: ReactionNetwork, bounds, start: np.ndarray) -> dict[str, int]:
+    """Return the bounds that stay, or raise an FSPError."""
     bounds = {} if bounds is None else bounds
     if not isinstance(bounds, Mapping):
         raise FSPError(f"bounds is {bounds!r}; give a mapping, species -> largest count")
@@ -245,7 +203,7 @@ def _check_bounds(network: ReactionNetwork, bounds, start: np.ndarray) -> dict[s
     return dict(bounds)
 
 
-def _check_initial(network: ReactionNetwork, initial) -> tuple[np.ndarray, np.ndarray]:
+def check_initial(network: ReactionNetwork, initial) -> tuple[np.ndarray, np.ndarray]:
     """Return the states at t = 0 (m, N) and their probabilities (m,)."""
     try:
         if not hasattr(initial, "dims"):

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import math
-import time as clock
+import os
 from collections.abc import Mapping, Sequence
 from numbers import Real
 
 import numpy as np
 
+from .blocks import in_blocks
 from .ensemble import Ensemble
 from .network import ReactionNetwork
 from .progress import progress_bar
+from .simulator import METHODS, SimulationError, Simulator, check_start, check_stop
 
-METHODS = ("direct", "first-reaction")
-_BLOCK_BYTES = 32 * 2**20
-_FIRST_BLOCK = 256
-_SECONDS_PER_BLOCK = 0.5
+__all__ = ["METHODS", "SimulationError", "first_passage", "record_events", "sample"]
 
-
-class SimulationError(ValueError):
-    """A simulation that cannot start or go on; the message says what, where and the fix."""
+_MOST_THREADS = 16  # allowed on any machine: more than its cores do no harm
 
 
 def sample(
@@ -30,7 +27,8 @@ def sample(
     runs: int,
     *,
     seed: int,
-    method: str = "direct",
+    method: str = "auto",
+    stop: str | None = None,
     histograms: Sequence[float] = (),
     keep: int | None = None,
     threads: int | None = None,
@@ -55,9 +53,16 @@ def sample(
         Number of trajectories.
     seed : int
         Zero or more.
-    method : {"direct", "first-reaction"}
-        Gillespie's two methods: the same law from different random numbers. The paper uses
-        the first-reaction method; the direct method needs two random numbers an event.
+    method : {"auto", "direct", "first-reaction", "next-reaction", "tree"}
+        Exact methods: the same law from different random numbers. ``direct`` (Gillespie 1977)
+        picks the next reaction from all; ``first-reaction`` is the paper's, a waiting time a
+        reaction; ``next-reaction`` (Gibson and Bruck 2000, doi:10.1021/jp993732q) keeps the
+        waiting times in a queue, and ``tree`` the propensities in a tree of sums: their cost an
+        event grows with the logarithm of the number of reactions. ``auto`` takes ``direct`` up to
+        100 reactions and ``tree`` above; the ensemble's ``method`` tells which.
+    stop : str, optional
+        A condition over counts and parameters, such as ``"A == 0"`` or ``"A + B >= 100"``: a run
+        that meets it keeps that state from then on.
     histograms : sequence of float
         Some of ``times``, at which the joint distribution of all species is counted.
     keep : int, optional
@@ -77,7 +82,8 @@ def sample(
     Raises
     ------
     SimulationError
-        If an argument is out of range, a run explodes or a count exceeds 2^53.
+        If an argument is out of range, a run explodes, a count exceeds 2^53, or a rate law is
+        negative or no number.
     NetworkError
         If the start does not fit the network or a rate constant has no value.
 
@@ -88,112 +94,153 @@ def sample(
     array([[100.],
            [ 37.]])
     """
-    start, times = network.counts(initial), _check_times(times)
-    if start.ndim != 1:
-        raise SimulationError(f"initial has shape {start.shape}; give one count a species")
-    runs, seed = _check_whole(runs, "runs", 1), _check_whole(seed, "seed", 0)
-    if method not in METHODS:
-        raise SimulationError(f"method='{method}' is unknown; use one of {METHODS}")
-    if seed >= 2**63:
-        raise SimulationError(f"seed={seed} is too large; use a whole number below 2**63")
-    run_bytes = len(times) * len(start) * 8
+    start, times = check_start(network, initial), _check_times(times)
+    runs, seed = _check_whole(runs, "runs", 1), _check_seed(seed)
+    simulator = Simulator(
+        network, start, times, seed, method=method, stop=check_stop(stop, network),
+        max_events=_check_whole(max_events, "max_events", 1),
+    )  # fmt: skip
     if keep is None:
-        keep = max(1, min(10_000, 64 * 2**20 // run_bytes))
+        keep = max(1, min(10_000, 64 * 2**20 // (8 * len(times) * len(start))))
     ensemble = Ensemble(
         network, start, times, seed, keep=min(runs, _check_whole(keep, "keep", 0)),
-        histograms=_check_subset(histograms, times),
+        histograms=_check_subset(histograms, times), method=simulator.method,
     )  # fmt: skip
-    max_events = _check_whole(max_events, "max_events", 1)
-    simulate = _simulator(network, start, times, seed, method, threads, max_events)
-    largest = max(1, _BLOCK_BYTES // run_bytes)
-    done, block = 0, min(_FIRST_BLOCK, largest)
-    with progress_bar(runs, "Gillespie", "run", progress) as bar:
-        while done < runs:
-            size = min(block, runs - done)
-            began = clock.perf_counter()
-            ensemble.add(simulate(done, size))
-            # short blocks keep the interrupt key and the bar alive; results do not depend on it
-            pace = size / max(clock.perf_counter() - began, 1e-6)
-            block = int(min(largest, max(1, pace * _SECONDS_PER_BLOCK), 4 * block))
-            done += size
-            bar.update(size)
+    for block in _blocks(simulator, runs, threads, progress):
+        ensemble.add(block.counts)
     return ensemble
 
 
-def _simulator(network, start, times, seed, method, threads, max_events):
-    """Return a function (first run, number of runs) -> counts (runs, times, species)."""
-    import numba
+def first_passage(
+    network: ReactionNetwork,
+    initial: Mapping[str, int] | Sequence[int],
+    stop: str,
+    until: float,
+    runs: int,
+    *,
+    seed: int,
+    method: str = "auto",
+    threads: int | None = None,
+    max_events: int = 10**8,
+    progress: bool = True,
+):
+    """Return when runs first meet a condition, and in which state.
 
-    from ._kernels import exact
+    Run i is the run i of `sample` with the same seed and method.
 
-    tables = reaction_tables(network)
-    threads = numba.config.NUMBA_NUM_THREADS if threads is None else threads
-    threads = _check_whole(threads, "threads", 1)
-    if threads > numba.config.NUMBA_NUM_THREADS:
-        raise SimulationError(
-            f"threads={threads}; this machine allows 1 to {numba.config.NUMBA_NUM_THREADS}"
-        )
+    Parameters
+    ----------
+    stop : str
+        Such as ``"A == 0"`` or ``"A + B >= 100"``.
+    until : float
+        When to give up a run that does not meet it.
 
-    def simulate(first, size):
-        counts = np.empty((size, len(times), len(start)), dtype=np.int64)
-        before = numba.get_num_threads()
-        numba.set_num_threads(threads)
-        try:
-            report = exact.run_block(
-                counts, times, first, seed, start, tables, method == "first-reaction", max_events
-            )
-        finally:
-            numba.set_num_threads(before)
-        _check_report(report, first, network, max_events)
-        return counts
+    Returns
+    -------
+    xarray.Dataset
+        ``time`` (run): when; inf where the condition was not met by ``until``. ``state``
+        (run, species): the counts then, or at ``until``.
 
-    return simulate
+    Raises
+    ------
+    SimulationError, NetworkError
+        As `sample`.
 
+    Examples
+    --------
+    The last of two molecules decays after 3/2 on average:
 
-def reaction_tables(network: ReactionNetwork) -> tuple[np.ndarray, ...]:
-    """Return the network as the flat arrays that the compiled kernels read.
-
-    Rates carry the volume and 1/ν! of Eq. 5, so a propensity is the rate times the factors
-    (count - offset) of its reactants.
+    >>> decay = ReactionNetwork("A -> 0 ; 1")
+    >>> extinct = first_passage(decay, {"A": 2}, "A == 0", until=50, runs=10_000, seed=1)
+    >>> round(extinct.time.mean().item(), 1)
+    1.5
     """
-    orders, change = network.reactants, network.stoichiometry
-    reactions = range(len(network.reactions))
-    rates = network.rate_constants() * network.volume ** (1.0 - orders.sum(axis=0))
-    rates /= [float(math.prod(math.factorial(v) for v in orders[:, j])) for j in reactions]
-    factors = [[(i, o) for i, v in enumerate(orders[:, j]) for o in range(v)] for j in reactions]
-    changes = [[(i, u) for i, u in enumerate(change[:, j]) if u] for j in reactions]
-    touched = [
-        [(other,) for other in reactions if np.any(orders[:, other] * change[:, j])]
-        for j in reactions
-    ]
-    return (rates, *_flat(factors, 2), *_flat(changes, 2), *_flat(touched, 1))
+    import xarray as xr
 
-
-def _flat(groups, width: int) -> list[np.ndarray]:
-    starts = np.concatenate([[0], np.cumsum([len(group) for group in groups])])
-    rows = np.array([row for group in groups for row in group], dtype=np.int64)
-    rows = rows.reshape(-1, width)
-    columns = [np.ascontiguousarray(rows[:, c]) for c in range(width)]
-    return [starts.astype(np.int64), *columns]
-
-
-def _check_report(report, first, network, max_events) -> None:
-    from ._kernels import exact
-
-    bad = np.flatnonzero(report[:, 0] != exact.COMPLETE)
-    if not len(bad):
-        return
-    status, reaction = report[bad[0]]
-    equation = network.reactions[reaction].equation
-    if status == exact.TOO_MANY_EVENTS:
-        raise SimulationError(
-            f"run {first + bad[0]} passed {max_events:,} reactions, lately '{equation}'; "
-            "the network may explode: check its rates, end earlier, or raise max_events"
-        )
-    raise SimulationError(
-        f"in run {first + bad[0]} '{equation}' drove a count beyond 2^53, where whole numbers "
-        "are no longer exact; use a smaller start, an earlier end or the rate equations"
+    if stop is None:
+        raise SimulationError("stop=None is no condition; write text such as 'A == 0'")
+    runs, until = _check_whole(runs, "runs", 1), _check_times([until])
+    simulator = Simulator(
+        network, check_start(network, initial), until, _check_seed(seed), method=method,
+        stop=check_stop(stop, network), max_events=_check_whole(max_events, "max_events", 1),
+    )  # fmt: skip
+    blocks = [b[1:] for b in _blocks(simulator, runs, threads, progress)]
+    _, ended, final, stopped = (np.concatenate(column) for column in zip(*blocks, strict=True))
+    return xr.Dataset(
+        {
+            "time": ("run", np.where(stopped, ended, math.inf)),
+            "state": (("run", "species"), final.astype(np.int64)),
+        },
+        coords={"run": np.arange(runs), "species": list(network.species)},
+        attrs={"stop": stop, "until": float(until[0]), "seed": seed, "method": simulator.method},
     )
+
+
+def record_events(
+    network: ReactionNetwork,
+    initial: Mapping[str, int] | Sequence[int],
+    until: float,
+    runs: int = 1,
+    *,
+    seed: int,
+    method: str = "auto",
+    stop: str | None = None,
+    max_events: int = 10**7,
+):
+    """Return runs with every event: when, which reaction, and the counts from then on.
+
+    Run i is the run i of `sample` with the same seed and method.
+
+    Returns
+    -------
+    list of xarray.DataArray, one a run
+        Counts (time, species): the start at t = 0, then a row an event; the coordinate
+        ``reaction`` (time) tells which reaction happened (-1 for the start).
+
+    Raises
+    ------
+    SimulationError, NetworkError
+        As `sample`.
+
+    Examples
+    --------
+    >>> decay = ReactionNetwork("A -> 0 ; 1")
+    >>> path = record_events(decay, {"A": 3}, until=50, seed=1)[0]
+    >>> path.sel(species="A").values, path.reaction.values
+    (array([3, 2, 1, 0]), array([-1,  0,  0,  0]))
+    """
+    start, end = check_start(network, initial), _check_times([until])
+    simulator = Simulator(
+        network, start, end, _check_seed(seed), method=method, stop=check_stop(stop, network),
+        max_events=_check_whole(max_events, "max_events", 1),
+    )  # fmt: skip
+    return [_path(network, start, *simulator.log(i)) for i in range(_check_whole(runs, "runs", 1))]
+
+
+def _path(network: ReactionNetwork, start: np.ndarray, times: np.ndarray, reactions: np.ndarray):
+    import xarray as xr
+
+    changes = network.stoichiometry.T[reactions]
+    return xr.DataArray(
+        np.concatenate([start[None], start + np.cumsum(changes, axis=0)]),
+        dims=("time", "species"),
+        coords={
+            "time": np.append(0.0, times),
+            "species": list(network.species),
+            "reaction": ("time", np.append(-1, reactions)),
+        },
+        name="counts",
+    )
+
+
+def _blocks(simulator: Simulator, runs: int, threads: int | None, progress: bool):
+    """Yield blocks of runs in order, with a bar."""
+    threads = _check_threads(threads)
+    with progress_bar(runs, f"Gillespie, {simulator.method}", "run", progress) as bar:
+        blocks = in_blocks(simulator.run, runs, threads, simulator.run_bytes, simulator.interrupt)
+        for block in blocks:
+            yield block
+            bar.update(len(block.counts))
 
 
 def _check_times(times) -> np.ndarray:
@@ -215,6 +262,21 @@ def _check_whole(value, name: str, least: int) -> int:
     if not number or value != int(value) or value < least:
         raise SimulationError(f"{name}={value!r} must be a whole number of {least} or more")
     return int(value)
+
+
+def _check_seed(seed) -> int:
+    seed = _check_whole(seed, "seed", 0)
+    if seed >= 2**63:
+        raise SimulationError(f"seed={seed} is too large; use a whole number below 2**63")
+    return seed
+
+
+def _check_threads(threads: int | None) -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = _check_whole(cores if threads is None else threads, "threads", 1)
+    if threads > (most := max(cores, _MOST_THREADS)):
+        raise SimulationError(f"threads={threads}; this machine allows 1 to {most}")
+    return threads
 
 
 def _check_subset(histograms, times: np.ndarray) -> list[int]:

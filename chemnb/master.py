@@ -52,7 +52,7 @@ def propensities(network: ReactionNetwork) -> Propensities:
     Raises
     ------
     NetworkError
-        If a rate constant has the name of a count, such as ``n_A``.
+        If a rate constant has the name of a count, such as ``n_A``, or a reaction has a rate law.
 
     Examples
     --------
@@ -186,6 +186,10 @@ def _rate(network: ReactionNetwork, reaction: Reaction) -> tuple:
     """Return V^(1 - order) / Π ν! and the rate constant."""
     import sympy
 
+    if not reaction.is_mass_action:
+        raise NetworkError(
+            f"'{reaction}' has a rate law; the master equation is written for rate constants only"
+        )
     order = sum(nu for _, nu in reaction.reactants)
     ways = prod(factorial(nu) for _, nu in reaction.reactants)
     number = volume_symbol(network) ** (1 - order) / sympy.Integer(ways)

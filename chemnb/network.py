@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import html
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from numbers import Integral
 
 import numpy as np
 
+from .binding import bind, column, order_species, positive, rate_of
 from .conservation import law_text, left_null_space
-from .expressions import NAME, Expression, ExpressionError, closest, listing
+from .expressions import ExpressionError, closest, listing
+from .laws import TIME, VOLUME
 from .reactions import NetworkError, Reaction, canonical, read_reactions
 
 _LARGEST_COUNT = 2**53
@@ -25,11 +26,17 @@ class ReactionNetwork:
     molecules, so that ``2 A -> B ; k`` has propensity k n(n-1)/(2V) and the macroscopic rate
     k c²/2. Many packages write k n(n-1)/V instead: halve their constant there.
 
+    A rate that begins with ``law:`` is the propensity itself (events per time): a formula over
+    the counts n of the species (not concentrations: write ``A/V`` for one), parameters, the
+    time ``t`` and the volume ``V``, with the functions of `chemnb.laws.RateLaw`. It counts as
+    zero while a reactant is missing.
+
     Parameters
     ----------
     reactions : str or sequence of (str or Reaction)
         One reaction a line, ``reactants -> products ; rate``; ``<->`` takes two rates,
-        ``; forward, backward``; ``0`` or ``∅`` is nothing; ``#`` starts a comment.
+        ``; forward, backward``; ``0`` or ``∅`` is nothing; ``#`` starts a comment. A rate is a
+        rate constant, or ``law: formula``.
     parameters, **rates : mapping or keywords, name -> number or None
         Values of the names in the rates. ``None`` leaves a name free (symbolic work, fitting);
         if no value is given at all, every name is free.
@@ -69,6 +76,15 @@ class ReactionNetwork:
            [ 0,  1,  2, -1]])
     >>> skin.propensities({"A": 10, "B": 0}).round(4)
     array([0.9196, 9.24  , 0.8404, 0.    ])
+
+    A gene that its own product represses, with a Hill function as rate law:
+
+    >>> gene = ReactionNetwork('''
+    ...     0 -> P ; law: beta*K**2/(K**2 + P**2)
+    ...     P -> 0 ; gamma
+    ... ''', beta=20, K=10, gamma=1)
+    >>> gene.propensities({"P": 10})
+    array([10., 10.])
     """
 
     def __init__(
@@ -84,14 +100,14 @@ class ReactionNetwork:
         if not lines:
             raise NetworkError("no reaction given; write for example 'A -> B ; k'")
         self.reactions = tuple(reaction for _, reaction in lines)
-        self.species = _order_species(self.reactions, species)
-        self.volume = _positive(volume, "volume")
+        self.species = order_species(self.reactions, species)
+        self.volume = positive(volume, "volume")
         given = dict(parameters or {})
         if twice := sorted(set(given) & set(rates)):
             raise NetworkError(
                 f"{listing(twice)} is given in parameters and as a keyword; give it once"
             )
-        self.parameters = _bind(lines, self.species, given | rates)
+        self.parameters = bind(lines, self.species, given | rates)
         self._check_rates(lines)
 
     @classmethod
@@ -127,14 +143,14 @@ class ReactionNetwork:
                 f"reactants {before.shape}, products {after.shape} and {len(rate_constants)} rate "
                 "constants disagree; both matrices are species x reactions"
             )
-        names = _order_species((), species or [f"S{i + 1}" for i in range(len(before))])
+        names = order_species((), species or [f"S{i + 1}" for i in range(len(before))])
         if len(names) != len(before):
             raise NetworkError(f"{len(names)} species names for {len(before)} rows")
         reactions = [
             Reaction(
-                _column(before, names, j),
-                _column(after, names, j),
-                _rate(rate, f"reaction {j + 1}"),
+                column(before, names, j),
+                column(after, names, j),
+                rate_of(rate, f"reaction {j + 1}"),
             )
             for j, rate in enumerate(rate_constants)
         ]
@@ -165,6 +181,8 @@ class ReactionNetwork:
     def rate_constants(self) -> np.ndarray:
         """Return k_j of every reaction (1/time, with volume to the power of order - 1).
 
+        It is 1 for a reaction with a rate law: the factor before its law.
+
         Raises
         ------
         NetworkError
@@ -175,21 +193,42 @@ class ReactionNetwork:
                 f"{listing(self.free_parameters)} has no value; "
                 f"give it with network.with_parameters({self.free_parameters[0]}=...)"
             )
-        return np.array([r.rate.evaluate(self.parameters) for r in self.reactions])
+        return np.array(
+            [r.rate.evaluate(self.parameters) if r.is_mass_action else 1.0 for r in self.reactions]
+        )
 
-    def propensities(self, state, rate_constants: Sequence[float] | None = None) -> np.ndarray:
+    @property
+    def is_mass_action(self) -> bool:
+        """Whether every reaction has a rate constant, none a rate law."""
+        return all(reaction.is_mass_action for reaction in self.reactions)
+
+    @property
+    def is_time_dependent(self) -> bool:
+        """Whether a rate law depends on the time ``t``."""
+        return any(not r.is_mass_action and TIME in r.rate.names for r in self.reactions)
+
+    def propensities(
+        self, state, rate_constants: Sequence[float] | None = None, *, time: float | None = None
+    ) -> np.ndarray:
         """Return Φ_j(n), the probability per time of each reaction (Eq. 5).
 
         Parameters
         ----------
         state : mapping of species -> count, or array_like of shape (..., species)
         rate_constants : sequence of float, optional
-            One k a reaction instead of the network's own.
+            One k a reaction instead of the network's own (a factor before a rate law).
+        time : float, optional
+            Needed if a rate law depends on ``t``.
 
         Returns
         -------
         ndarray of shape (..., reactions)
             Zero where a reactant is missing.
+
+        Raises
+        ------
+        NetworkError
+            If a rate law is negative or no number in one of the states.
         """
         n = self.counts(state).astype(float)
         k = self.rate_constants() if rate_constants is None else np.asarray(rate_constants, float)
@@ -200,6 +239,9 @@ class ReactionNetwork:
             )
         result = np.empty((*n.shape[:-1], len(self.reactions)))
         for j, reaction in enumerate(self.reactions):
+            if not reaction.is_mass_action:
+                result[..., j] = k[j] * self._law_values(j, n, time)
+                continue
             value = np.full(n.shape[:-1], k[j] * self.volume)
             for name, order in reaction.reactants:
                 counts = n[..., self.species.index(name)]
@@ -288,7 +330,9 @@ class ReactionNetwork:
         added = [reaction for _, reaction in read_reactions(reactions)]
         if not added:
             raise NetworkError("no reaction to add; write for example network + 'A -> 0 ; k1'")
-        new = {n: None for r in added for n in r.rate.names if n not in self.parameters}
+        species = {*self.species, *(name for r in added for name in r.species)}
+        names = [n for r in added for n in r.parameter_names(species)]
+        new = {n: None for n in names if n not in self.parameters}
         parameters = self.parameters | new | rates
         return self._replace(reactions=[*self.reactions, *added], parameters=parameters)
 
@@ -307,7 +351,8 @@ class ReactionNetwork:
         if not kept:
             raise NetworkError("that removes every reaction; a network needs at least one")
         used = {name for r in kept for name in r.rate.names}
-        species = {name for r in kept for name in r.species}
+        laws = {name for r in kept if not r.is_mass_action for name in r.rate.names}
+        species = {name for r in kept for name in r.species} | laws
         return self._replace(
             reactions=kept,
             parameters={k: v for k, v in self.parameters.items() if k in used},
@@ -343,12 +388,17 @@ class ReactionNetwork:
         return r"\begin{aligned}" + r" \\ ".join(rows) + r"\end{aligned}"
 
     def table(self):
-        """Return the reactions as a pandas table: equation, rate constant, value."""
+        """Return the reactions as a pandas table: equation, rate constant or law, value.
+
+        The value is nan where a parameter is free, and for a rate law.
+        """
         import pandas as pd
 
-        free = self.free_parameters
+        free = set(self.free_parameters)
         values = [
-            np.nan if set(r.rate.names) & set(free) else r.rate.evaluate(self.parameters)
+            r.rate.evaluate(self.parameters)
+            if r.is_mass_action and not free & set(r.rate.names)
+            else np.nan
             for r in self.reactions
         ]
         return pd.DataFrame(
@@ -363,7 +413,8 @@ class ReactionNetwork:
     def _repr_html_(self) -> str:
         rows = "".join(
             f"<tr><td>{j}</td><td style='text-align:left'>${r.to_latex()}$</td>"
-            f"<td>{'free' if math.isnan(value) else f'{value:.6g}'}</td></tr>"
+            f"<td>{f'{value:.6g}' if value == value else 'free' if r.is_mass_action else 'law'}"
+            "</td></tr>"
             for j, (r, value) in enumerate(
                 zip(self.reactions, self.table()["value"], strict=True), start=1
             )
@@ -417,9 +468,35 @@ class ReactionNetwork:
             f"it has {listing(known)}"
         )
 
+    def _law_values(self, j: int, n: np.ndarray, time: float | None) -> np.ndarray:
+        reaction = self.reactions[j]
+        if TIME in reaction.rate.names and time is None:
+            raise NetworkError(
+                f"the rate law of '{reaction}' depends on the time t; give it, time=0.0"
+            )
+        own = reaction.parameter_names(self.species)
+        if free := [name for name in own if self.parameters[name] is None]:
+            raise NetworkError(
+                f"{listing(free)} has no value; give it with network.with_parameters({free[0]}=...)"
+            )
+        names = self.parameters | {TIME: time, VOLUME: self.volume}
+        names |= {name: n[..., i] for i, name in enumerate(self.species)}
+        value = np.broadcast_to(reaction.rate.values(names), n.shape[:-1])
+        value = np.where(np.all(n >= self.reactants[:, j], axis=-1), value, 0.0)
+        if not np.all(good := np.isfinite(value) & (value >= 0)):
+            place = tuple(np.argwhere(~good)[0])
+            state = dict(zip(self.species, n[place].astype(int).tolist(), strict=True))
+            raise NetworkError(
+                f"the rate law of '{reaction}' gives {value[place]:.6g} in the state {state}; "
+                "a propensity is a finite number, zero or more"
+            )
+        return value
+
     def _check_rates(self, lines: list[tuple[str, Reaction]]) -> None:
         for where, reaction in lines:
-            if any(self.parameters[name] is None for name in reaction.rate.names):
+            if not reaction.is_mass_action or any(
+                self.parameters[name] is None for name in reaction.rate.names
+            ):
                 continue
             try:
                 value = reaction.rate.evaluate(self.parameters)
@@ -430,86 +507,3 @@ class ReactionNetwork:
                     f"{where}: the rate constant '{reaction.rate}' is {value:.6g}; "
                     "a rate constant is zero or more"
                 )
-
-
-def _order_species(reactions: Iterable[Reaction], wanted: Sequence[str] | None) -> tuple[str, ...]:
-    found = tuple(dict.fromkeys(name for reaction in reactions for name in reaction.species))
-    if wanted is None:
-        return found
-    wanted = tuple(wanted)
-    if twice := sorted({name for name in wanted if wanted.count(name) > 1}):
-        raise NetworkError(f"species {listing(twice)} is listed twice; name each species once")
-    if wrong := [name for name in wanted if not NAME.fullmatch(str(name))]:
-        raise NetworkError(
-            f"species {listing(wrong)} is not a name; use letters, digits and underscores"
-        )
-    if missing := [name for name in found if name not in wanted]:
-        raise NetworkError(
-            f"species {listing(missing)} is in the reactions but not in species={list(wanted)}"
-        )
-    return wanted
-
-
-def _bind(lines, species, given: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Return every name of the rates with its value or None, in the order of appearance."""
-    names = list(dict.fromkeys(n for _, reaction in lines for n in reaction.rate.names))
-    for where, reaction in lines:
-        if clash := [name for name in reaction.rate.names if name in species]:
-            raise NetworkError(
-                f"{where}: {listing(clash)} is a species and a rate constant; rename one of them"
-            )
-    if unused := [name for name in given if name not in names]:
-        raise NetworkError(
-            f"{listing(unused)} is in no rate{closest(unused[0], names)}; "
-            f"the rates use {listing(names) or 'numbers only'}"
-        )
-    for where, reaction in lines:
-        if given and (unknown := [n for n in reaction.rate.names if n not in given]):
-            raise NetworkError(
-                f"{where}: the rate constant {listing(unknown)} is unknown"
-                f"{closest(unknown[0], given)}; give it a value, {unknown[0]}=0.1, "
-                f"or leave it free, {unknown[0]}=None"
-            )
-    return {name: _number(given.get(name), name) for name in names}
-
-
-def _number(value: float | None, name: str) -> float | None:
-    if value is None:
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise NetworkError(f"{name}={value!r} is not a number") from None
-    if not math.isfinite(number):
-        raise NetworkError(f"{name}={value!r} is not finite; give a number of 0 or more")
-    return number
-
-
-def _positive(value: float, name: str) -> float:
-    number = _number(value, name)
-    if number is None or number <= 0:
-        raise NetworkError(f"{name}={value!r} must be a number above zero")
-    return number
-
-
-def _rate(rate: float | str, where: str) -> Expression:
-    if not isinstance(rate, str):
-        number = _number(rate, f"{where}: rate constant")
-        if number is None:
-            raise NetworkError(f"{where} has no rate constant; give a number, or a name to fit")
-        rate = repr(number)
-    try:
-        return Expression(rate)
-    except ExpressionError as error:
-        raise NetworkError(f"{where}: {error}") from None
-
-
-def _column(matrix: np.ndarray, names: Sequence[str], j: int) -> tuple[tuple[str, int], ...]:
-    values = matrix[:, j]
-    whole = values.dtype.kind in "iuf" and np.all(values == np.floor(values))
-    if not whole or np.any(values < 0):
-        raise NetworkError(
-            f"reaction {j + 1} has coefficients {values.tolist()}; "
-            "they must be whole numbers, zero or more"
-        )
-    return tuple((name, int(v)) for name, v in zip(names, values, strict=True) if v)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .expressions import NAME, Expression, ExpressionError, symbol_latex
+from .laws import LAW, RESERVED, RateLaw
 
 _ARROW = re.compile(r"<->|<=>|⇌|->|→")
 _TERM = re.compile(rf"\s*(?P<count>\d+(?:\.\d*)?(?:/\d+)?)?\s*\*?\s*(?P<name>{NAME.pattern})\s*")
@@ -21,19 +22,22 @@ class NetworkError(ValueError):
 
 @dataclass(frozen=True)
 class Reaction:
-    """One reaction of Eq. 3: reactants, products and a rate constant.
+    """One reaction of Eq. 3: reactants, products and a rate constant, or a rate law.
 
     Parameters
     ----------
     reactants, products : tuple of (species, coefficient)
         Stoichiometric coefficients ν and ν' (positive integers), in the order of writing.
-    rate : Expression
-        The rate constant k of Eq. 5: a number, a name or arithmetic of names.
+    rate : Expression or RateLaw
+        An `Expression` is the rate constant k of Eq. 5: a number, a name or arithmetic of names.
+        A `RateLaw` is the propensity itself, over counts, parameters, ``t`` and ``V``.
 
     Examples
     --------
     >>> Reaction((("A", 2),), (("B", 1),), Expression("k"))
     Reaction('2 A -> B ; k')
+    >>> Reaction((), (("P", 1),), RateLaw("beta/(1 + R)"))
+    Reaction('0 -> P ; law: beta/(1 + R)')
     """
 
     reactants: tuple[tuple[str, int], ...]
@@ -49,6 +53,17 @@ class Reaction:
     def species(self) -> tuple[str, ...]:
         """Species of both sides, in the order of writing."""
         return tuple(dict.fromkeys(name for name, _ in self.reactants + self.products))
+
+    @property
+    def is_mass_action(self) -> bool:
+        """Whether the rate is a constant, so that the propensity is that of Eq. 5."""
+        return not isinstance(self.rate, RateLaw)
+
+    def parameter_names(self, species: Iterable[str]) -> tuple[str, ...]:
+        """Return the names in the rate that stand for parameters, in the order of writing."""
+        if self.is_mass_action:
+            return self.rate.names
+        return tuple(n for n in self.rate.names if n not in species and n not in RESERVED)
 
     def __str__(self) -> str:
         return f"{self.equation} ; {self.rate}"
@@ -105,7 +120,7 @@ def _read_line(line: str, where: str) -> list[Reaction]:
     left_text, right_text = _ARROW.split(equation)
     left, right = _read_side(left_text, where), _read_side(right_text, where)
     _check_sides(left, right, where)
-    rates = [_read_rate(part, where) for part in rate_text.split(",")]
+    rates = [read_rate(part, where) for part in _split_at_commas(rate_text)]
     wanted = 1 if arrows[0] in ("->", "→") else 2
     if len(rates) != wanted:
         form = "'A -> B ; k'" if wanted == 1 else "'A <-> B ; forward, backward'"
@@ -152,11 +167,26 @@ def _read_side(text: str, where: str) -> tuple[tuple[str, int], ...]:
     return tuple(side.items())
 
 
-def _read_rate(text: str, where: str) -> Expression:
+def read_rate(text: str, where: str) -> Expression:
+    """Return a rate constant, or a rate law where the text begins with ``law:``."""
+    text = text.strip()
     try:
-        return Expression(text)
+        return RateLaw(text.removeprefix(LAW)) if text.startswith(LAW) else Expression(text)
     except ExpressionError as error:
-        raise NetworkError(f"{where}: {error}") from None
+        hint = f"; a rate law begins with '{LAW}'" if "is a function call" in str(error) else ""
+        raise NetworkError(f"{where}: {error}{hint}") from None
+
+
+def _split_at_commas(text: str) -> list[str]:
+    """Return the parts between the commas that stand outside parentheses."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character == "(") - (character == ")")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
 
 
 def canonical(equation: str) -> str:

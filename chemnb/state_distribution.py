@@ -30,11 +30,19 @@ class StateDistribution:
         Largest count of each species.
     states : int
         Number of states.
+    method : str
+        How the transient was solved.
+    parameters : tuple of str
+        Those with a `sensitivity`.
     """
 
-    def __init__(self, network, times, counts, values, lost, bounds) -> None:
-        self.network, self.times, self.bounds = network, times, bounds
+    def __init__(
+        self, network, times, counts, values, lost, bounds, *, method="", slopes=None
+    ) -> None:
+        self.network, self.times, self.bounds, self.method = network, times, bounds, method
         self._counts, self._values, self._lost = counts, values, lost
+        self._slopes = slopes or {}
+        self.parameters = tuple(self._slopes)
 
     @property
     def states(self) -> int:
@@ -69,23 +77,53 @@ class StateDistribution:
         FSPError
             If a species is unknown or named twice, or the result is too large.
         """
-        known = self.network.species
-        check_species(species, known, "marginal")
-        if not species or len(set(species)) < len(species):
-            raise FSPError(f"marginal{species}: name each species once; they are {listing(known)}")
-        shape = tuple(self.bounds[name] + 1 for name in species)
-        if np.prod([len(self.times), *shape], dtype=float) > _MAX_NUMBERS:
+        return self._dense(self._values, "probability", species)
+
+    def sensitivity(self, parameter: str, *species: str):
+        """Return dp/dθ for a parameter: DataArray (time, *species), all species if none is named.
+
+        Its sum over all states is minus the derivative of what lies outside. It is that of the
+        projected equation: the loss bounds the error of p, not of dp/dθ, which is usually larger
+        by a factor like the largest relative slope of the rates times the time.
+
+        Raises
+        ------
+        FSPError
+            If it was not asked for, or as `marginal`.
+        """
+        if parameter not in self._slopes:
             raise FSPError(
-                f"a box of {' x '.join(map(str, shape))} states at {len(self.times)} times is too "
-                f"large to store; use .marginal({known[0]!r}) for fewer species or ask for "
-                "fewer times"
+                f"no sensitivity to {parameter!r}; there are {listing(self._slopes) or 'none'}: "
+                f"ask for it with finite_state_projection(..., sensitivities=[{parameter!r}])"
             )
-        columns = self._counts[:, [known.index(name) for name in species]]
-        place = np.ravel_multi_index(tuple(columns.T), shape)
-        size = int(np.prod(shape))
-        dense = np.stack([np.bincount(place, row, size) for row in self._values])
-        axes = [(name, np.arange(length)) for name, length in zip(species, shape, strict=True)]
-        return self._labelled(dense.reshape(-1, *shape), "probability", *axes)
+        label = f"sensitivity to {parameter}"
+        return self._dense(self._slopes[parameter], label, species or self.network.species)
+
+    def fisher_information(self):
+        r"""Return what one run seen at a time tells of the parameters: (time, parameter, parameter_2).
+
+        .. math:: I_{ab}(t) = \sum_n \frac{1}{p(n, t)} \frac{∂p}{∂θ_a} \frac{∂p}{∂θ_b}
+
+        The inverse of the sum over independent runs bounds the covariance of every unbiased
+        estimate (Cramér and Rao).
+
+        Raises
+        ------
+        FSPError
+            If there are no sensitivities.
+        """
+        if not self._slopes:
+            raise FSPError(
+                "no sensitivities, no information; ask for them with "
+                "finite_state_projection(..., sensitivities=[...])"
+            )
+        slopes = np.array(list(self._slopes.values()))
+        seen = self._values > 0
+        scores = np.where(seen, slopes / np.sqrt(np.where(seen, self._values, 1.0)), 0.0)
+        names = list(self.parameters)
+        values = np.einsum("atn,btn->tab", scores, scores)
+        axes = ("parameter", names), ("parameter_2", names)
+        return self._labelled(values, "Fisher information", *axes)
 
     def at(self, time: float):
         """Return p(n) at one of the times: DataArray (one dimension a species).
@@ -139,6 +177,26 @@ class StateDistribution:
         names = "".join(f"<th>mean {html.escape(name)}</th>" for name in self.bounds)
         head = f"<tr><th>time</th>{names}<th>lost mass</th></tr>"
         return f"<table>{head}{rows}</table><p>{html.escape(repr(self))}</p>"
+
+    def _dense(self, rows: np.ndarray, name: str, species: Sequence[str]):
+        """Return rows over the states as a dense box of some species, summed over the others."""
+        known = self.network.species
+        check_species(species, known, "marginal")
+        if not species or len(set(species)) < len(species):
+            raise FSPError(f"marginal{species}: name each species once; they are {listing(known)}")
+        shape = tuple(self.bounds[name] + 1 for name in species)
+        if np.prod([len(rows), *shape], dtype=float) > _MAX_NUMBERS:
+            raise FSPError(
+                f"a box of {' x '.join(map(str, shape))} states at {len(rows)} times is too "
+                f"large to store; use .marginal({known[0]!r}) for fewer species or ask for "
+                "fewer times"
+            )
+        columns = self._counts[:, [known.index(name) for name in species]]
+        place = np.ravel_multi_index(tuple(columns.T), shape)
+        size = int(np.prod(shape))
+        dense = np.stack([np.bincount(place, row, size) for row in rows])
+        axes = [(name, np.arange(length)) for name, length in zip(species, shape, strict=True)]
+        return self._labelled(dense.reshape(-1, *shape), name, *axes)
 
     def _weights(self) -> np.ndarray:
         with np.errstate(invalid="ignore"):

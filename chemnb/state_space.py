@@ -1,9 +1,8 @@
-"""Finite sets of states: which are reachable in a box, how they move, the transient solution."""
+"""Finite sets of states: which are reachable in a box, and how reactions move among them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -11,8 +10,6 @@ import numpy as np
 from .conservation import left_null_space
 
 _BATCH = 1 << 16
-_BLOCK = 32
-_TAIL = 1e-17
 
 
 class TooManyStatesError(ValueError):
@@ -36,6 +33,9 @@ class StateSpace:
         Largest count of every species.
     limit : int
         Largest number of states.
+    slopes : PropensitySlopes, optional
+        Parameters by which to differentiate; a reaction whose rate constant is zero is then
+        followed if it depends on one of them.
 
     Attributes
     ----------
@@ -43,6 +43,8 @@ class StateSpace:
         In lexicographic order.
     matrix : scipy.sparse.csr_array (n + N, n + N)
         I + Q/Λ, columns are sources; the last N states are the sinks.
+    derivatives : tuple of scipy.sparse.csr_array
+        Of ``matrix`` by each parameter of the slopes, Λ held.
     rate : float
         Λ, the largest total propensity (1/time).
     amplification : float
@@ -64,8 +66,8 @@ class StateSpace:
            [4, 0]])
     """
 
-    def __init__(self, network, rate_constants, start, bounds, limit: int) -> None:
-        self.network, self.rate_constants = network, rate_constants
+    def __init__(self, network, rate_constants, start, bounds, limit: int, slopes=None) -> None:
+        self.network, self.rate_constants, self.slopes = network, rate_constants, slopes
         self.bounds = np.asarray(bounds, dtype=np.int64)
         self._shape = tuple(int(b) + 1 for b in bounds)
         if math.prod(self._shape) > 2**62:
@@ -97,31 +99,55 @@ class StateSpace:
     def matrix(self):
         from scipy.sparse import csr_array
 
-        n, size = len(self), len(self) + len(self.bounds)
-        per_step = self.rate or 1.0
-        flow = self._propensities / per_step
-        rows, columns = [np.arange(size)], [np.arange(size)]
+        n, size, per_step = len(self), len(self) + len(self.bounds), self.rate or 1.0
         # in this order of operations the fastest state stays with exactly 0, never with -1e-16
         stay = (per_step - self._propensities.sum(axis=1)) / per_step
-        values = [np.concatenate([stay, np.ones(size - n)])]
-        for j, change in enumerate(self.network.stoichiometry.T):
-            source = np.flatnonzero(flow[:, j])
-            target = self.states[source] + change
-            outside = target > self.bounds
-            row = n + outside.argmax(axis=1)
-            inside = ~outside.any(axis=1)
-            row[inside] = self.index(target[inside])
-            rows.append(row)
-            columns.append(source)
-            values.append(flow[source, j])
-        entries = np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))
-        return csr_array(entries, shape=(size, size))
+        (rows, columns), values = self._moves(self._propensities / per_step)
+        diagonal = np.arange(size)
+        rows, columns = np.concatenate([diagonal, rows]), np.concatenate([diagonal, columns])
+        values = np.concatenate([stay, np.ones(size - n), values])
+        return csr_array((values, (rows, columns)), shape=(size, size))
+
+    @cached_property
+    def generator(self):
+        """Q, columns are sources, with the sinks: sparse (n + N, n + N)."""
+        return _generator(self._moves(self._propensities), len(self) + len(self.bounds))
+
+    @cached_property
+    def derivatives(self) -> tuple:
+        per_step = self.rate or 1.0
+        return tuple(slope / per_step for slope in self.generator_derivatives)
+
+    @cached_property
+    def generator_derivatives(self) -> tuple:
+        """Derivatives of `generator` by the parameters of the slopes."""
+        if self.slopes is None:
+            return ()
+        size = len(self) + len(self.bounds)
+        flows = self.slopes.at(self.states)
+        return tuple(_generator(self._moves(flow), size) for flow in flows)
 
     def fastest(self) -> tuple[str, float]:
         """Return the reaction with the largest propensity, and that propensity (1/time)."""
         peak = np.abs(self._propensities).max(axis=0)
         j = int(peak.argmax())
         return self.network.reactions[j].equation, float(peak[j])
+
+    def _moves(self, flow: np.ndarray):
+        """Return the (target, source) of all moves with a flow (n, M), and the flows."""
+        n = len(self)
+        rows, columns, values = [], [], []
+        for j, change in enumerate(self.network.stoichiometry.T):
+            source = np.flatnonzero(flow[:, j])
+            target = self.states[source] + change
+            outside = target > self.bounds
+            inside = ~outside.any(axis=1)
+            row = n + outside.argmax(axis=1)
+            row[inside] = self.index(target[inside])
+            rows.append(row)
+            columns.append(source)
+            values.append(flow[source, j])
+        return (np.concatenate(rows), np.concatenate(columns)), np.concatenate(values)
 
     def _key(self, states: np.ndarray) -> np.ndarray:
         return np.ravel_multi_index(tuple(np.asarray(states).T), self._shape)
@@ -130,7 +156,10 @@ class StateSpace:
         return np.stack(np.unravel_index(keys, self._shape), axis=1)
 
     def _reachable(self, start: np.ndarray, limit: int) -> np.ndarray:
-        active = np.flatnonzero(self.rate_constants)
+        active = self.rate_constants != 0
+        if self.slopes is not None:
+            active = active | self.slopes.active
+        active = np.flatnonzero(active)
         needed = self.network.reactants.T[active]
         change = self.network.stoichiometry.T[active]
         queue = seen = np.unique(start)
@@ -166,76 +195,10 @@ def largest_counts(stoichiometry: np.ndarray, start: np.ndarray) -> np.ndarray:
     return caps
 
 
-def uniformise(matrix, start: np.ndarray, means: Sequence[float], amplification: float = 0.0):
-    r"""Return exp(Q t) applied to a vector, for several t: the Poisson mixture of powers.
+def _generator(moves, size: int):
+    from scipy.sparse import csr_array
 
-    .. math:: e^{Qt} p = \sum_k e^{-Λt} \frac{(Λt)^k}{k!} P^k p, \qquad P = I + Q/Λ
-
-    For a generator every number is nonnegative and nothing cancels. What the finite sum leaves
-    out (below 1e-16 of the total) is missing from the result, not redistributed.
-
-    Parameters
-    ----------
-    matrix : sparse (n, n)
-        P.
-    start : ndarray (n,)
-    means : ascending sequence of T numbers
-        Λt.
-    amplification : float
-        The column sums of \|P\| are at most 1 + amplification (0 for a generator).
-
-    Returns
-    -------
-    ndarray (T, n)
-
-    Examples
-    --------
-    Decay from one state to another with Λt = 1 and 2:
-
-    >>> from scipy.sparse import csr_array
-    >>> decay = csr_array(np.array([[0.0, 0.0], [1.0, 1.0]]))
-    >>> uniformise(decay, np.array([1.0, 0.0]), [1.0, 2.0]).round(6)
-    array([[0.367879, 0.632121],
-           [0.135335, 0.864665]])
-    """
-    weights = _poisson_table(means, amplification)
-    terms = weights.shape[1]
-    result = np.zeros((len(weights), start.size))
-    block = max(1, min(_BLOCK, terms))
-    iterates = np.empty((block, start.size))
-    vector = start
-    for first in range(0, terms, block):
-        count = min(block, terms - first)
-        for k in range(count):
-            iterates[k] = vector
-            vector = matrix @ vector
-        part = weights[:, first : first + count]
-        if (used := part.any(axis=1)).any():
-            result[used] += part[used] @ iterates[:count]
-    return result
-
-
-def _poisson_table(means: Sequence[float], amplification: float) -> np.ndarray:
-    rows = [_poisson_weights(mean, amplification) for mean in means]
-    table = np.zeros((len(rows), max(row.size for row in rows)))
-    for i, row in enumerate(rows):
-        table[i, : row.size] = row
-    return table
-
-
-def _poisson_weights(mean: float, amplification: float) -> np.ndarray:
-    # Products outwards from the mode: no factorial overflows, no exponential underflows.
-    mode, last = int(mean), _last_term(mean * (1 + amplification))
-    down = np.cumprod(np.arange(mode, 0, -1) / mean) if mode else np.empty(0)
-    up = np.cumprod(mean / np.arange(mode + 1, last + 1))
-    weights = np.concatenate([down[::-1], [1.0], up])
-    weights /= weights.sum()
-    magnified = weights * np.exp(np.arange(weights.size) * math.log1p(amplification))
-    weights[np.cumsum(magnified) < _TAIL] = 0
-    tail = np.cumsum(magnified[::-1])[::-1]
-    return weights[: max(1, int(np.count_nonzero(tail >= _TAIL)))]
-
-
-def _last_term(mean: float) -> int:
-    # a Poisson variable exceeds this with a probability far below the round-off of doubles
-    return int(mean + 10 * math.sqrt(mean) + 30)
+    (rows, columns), values = moves
+    values, columns = np.concatenate([values, -values]), np.concatenate([columns, columns])
+    rows = np.concatenate([rows, columns[: rows.size]])
+    return csr_array((values, (rows, columns)), shape=(size, size))

@@ -12,7 +12,7 @@ from scipy.stats import binom, poisson
 
 from chemnb.fsp import FSPError, finite_state_projection
 from chemnb.network import ReactionNetwork
-from chemnb.state_space import _poisson_weights, uniformise
+from chemnb.uniformisation import _poisson_weights, uniformise
 
 from .oracles import dense_master_equation, generating_function
 
@@ -385,8 +385,11 @@ def test_a_growing_species_is_named_before_memory_runs_out(skin):
 
 def test_reactions_too_fast_are_named():
     network = ReactionNetwork("A <-> B ; 1e9, 1e9 \n B -> 0 ; 1")
+    for method in ("auto", "contour"):
+        with pytest.raises(FSPError, match=r"rounding may .* 'A -> B' .* allow tolerance=4e-05"):
+            finite_state_projection(network, {"A": 10}, [1], method=method)
     with pytest.raises(FSPError, match=r"steps of uniformisation .* fastest reaction is 'A -> B'"):
-        finite_state_projection(network, {"A": 10}, [1])
+        finite_state_projection(network, {"A": 10}, [1], method="uniformisation")
 
 
 def test_questions_that_a_result_cannot_answer(skin_solution):

@@ -325,7 +325,7 @@ TEXTS = [
     ("A -> B ; k ; h", "'k ; h' is not arithmetic"),
     ("B -> C ; k\nA -> B ; __import__('os').system('id')", "line 2 .* is a function call; only"),
     ("A -> B ; k.__class__", "line 1 .* uses Attribute; only arithmetic"),
-    ("A -> B ; open('x', 'w')", r"has 2 rate\(s\) but needs 1|is not arithmetic"),
+    ("A -> B ; open('x', 'w')", "line 1 .* is a function call; .*; a rate law begins with 'law:'"),
     ("A -> B ; <script>", "line 1 .*: '<script>' is not arithmetic"),
 ]
 
