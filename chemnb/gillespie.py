@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
-from numbers import Real
 
 import numpy as np
 
@@ -13,11 +11,19 @@ from .blocks import in_blocks
 from .ensemble import Ensemble
 from .network import ReactionNetwork
 from .progress import progress_bar
-from .simulator import METHODS, SimulationError, Simulator, check_start, check_stop
+from .sampling_input import (
+    check_keep,
+    check_seed,
+    check_start,
+    check_stop,
+    check_subset,
+    check_threads,
+    check_times,
+    check_whole,
+)
+from .simulator import METHODS, SimulationError, Simulator
 
 __all__ = ["METHODS", "SimulationError", "first_passage", "record_events", "sample"]
-
-_MOST_THREADS = 16  # allowed on any machine: more than its cores do no harm
 
 
 def sample(
@@ -94,17 +100,15 @@ def sample(
     array([[100.],
            [ 37.]])
     """
-    start, times = check_start(network, initial), _check_times(times)
-    runs, seed = _check_whole(runs, "runs", 1), _check_seed(seed)
+    start, times = check_start(network, initial), check_times(times)
+    runs, seed = check_whole(runs, "runs", 1), check_seed(seed)
     simulator = Simulator(
         network, start, times, seed, method=method, stop=check_stop(stop, network),
-        max_events=_check_whole(max_events, "max_events", 1),
+        max_events=check_whole(max_events, "max_events", 1),
     )  # fmt: skip
-    if keep is None:
-        keep = max(1, min(10_000, 64 * 2**20 // (8 * len(times) * len(start))))
     ensemble = Ensemble(
-        network, start, times, seed, keep=min(runs, _check_whole(keep, "keep", 0)),
-        histograms=_check_subset(histograms, times), method=simulator.method,
+        network, start, times, seed, keep=check_keep(keep, runs, 8 * len(times) * len(start)),
+        histograms=check_subset(histograms, times), method=simulator.method,
     )  # fmt: skip
     for block in _blocks(simulator, runs, threads, progress):
         ensemble.add(block.counts)
@@ -159,10 +163,10 @@ def first_passage(
 
     if stop is None:
         raise SimulationError("stop=None is no condition; write text such as 'A == 0'")
-    runs, until = _check_whole(runs, "runs", 1), _check_times([until])
+    runs, until = check_whole(runs, "runs", 1), check_times([until])
     simulator = Simulator(
-        network, check_start(network, initial), until, _check_seed(seed), method=method,
-        stop=check_stop(stop, network), max_events=_check_whole(max_events, "max_events", 1),
+        network, check_start(network, initial), until, check_seed(seed), method=method,
+        stop=check_stop(stop, network), max_events=check_whole(max_events, "max_events", 1),
     )  # fmt: skip
     blocks = [b[1:] for b in _blocks(simulator, runs, threads, progress)]
     _, ended, final, stopped = (np.concatenate(column) for column in zip(*blocks, strict=True))
@@ -209,12 +213,12 @@ def record_events(
     >>> path.sel(species="A").values, path.reaction.values
     (array([3, 2, 1, 0]), array([-1,  0,  0,  0]))
     """
-    start, end = check_start(network, initial), _check_times([until])
+    start, end = check_start(network, initial), check_times([until])
     simulator = Simulator(
-        network, start, end, _check_seed(seed), method=method, stop=check_stop(stop, network),
-        max_events=_check_whole(max_events, "max_events", 1),
+        network, start, end, check_seed(seed), method=method, stop=check_stop(stop, network),
+        max_events=check_whole(max_events, "max_events", 1),
     )  # fmt: skip
-    return [_path(network, start, *simulator.log(i)) for i in range(_check_whole(runs, "runs", 1))]
+    return [_path(network, start, *simulator.log(i)) for i in range(check_whole(runs, "runs", 1))]
 
 
 def _path(network: ReactionNetwork, start: np.ndarray, times: np.ndarray, reactions: np.ndarray):
@@ -235,55 +239,9 @@ def _path(network: ReactionNetwork, start: np.ndarray, times: np.ndarray, reacti
 
 def _blocks(simulator: Simulator, runs: int, threads: int | None, progress: bool):
     """Yield blocks of runs in order, with a bar."""
-    threads = _check_threads(threads)
+    threads = check_threads(threads)
     with progress_bar(runs, f"Gillespie, {simulator.method}", "run", progress) as bar:
         blocks = in_blocks(simulator.run, runs, threads, simulator.run_bytes, simulator.interrupt)
         for block in blocks:
             yield block
             bar.update(len(block.counts))
-
-
-def _check_times(times) -> np.ndarray:
-    array = np.atleast_1d(np.asarray(times, dtype=float))
-    if array.ndim != 1 or not len(array):
-        raise SimulationError(
-            f"times has shape {array.shape}; give a sequence of at least one time"
-        )
-    if not np.all(np.isfinite(array)) or array[0] < 0 or np.any(np.diff(array) <= 0):
-        raise SimulationError(
-            f"times must be finite, zero or more and increasing; got {array[:6].tolist()}"
-            + ("..." if len(array) > 6 else "")
-        )
-    return array
-
-
-def _check_whole(value, name: str, least: int) -> int:
-    number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or value != int(value) or value < least:
-        raise SimulationError(f"{name}={value!r} must be a whole number of {least} or more")
-    return int(value)
-
-
-def _check_seed(seed) -> int:
-    seed = _check_whole(seed, "seed", 0)
-    if seed >= 2**63:
-        raise SimulationError(f"seed={seed} is too large; use a whole number below 2**63")
-    return seed
-
-
-def _check_threads(threads: int | None) -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads = _check_whole(cores if threads is None else threads, "threads", 1)
-    if threads > (most := max(cores, _MOST_THREADS)):
-        raise SimulationError(f"threads={threads}; this machine allows 1 to {most}")
-    return threads
-
-
-def _check_subset(histograms, times: np.ndarray) -> list[int]:
-    rows = []
-    for t in histograms:
-        match = np.flatnonzero(np.isclose(times, t, rtol=1e-12, atol=1e-12))
-        if not len(match):
-            raise SimulationError(f"histogram time {t} is not one of the recorded times; add it")
-        rows.append(int(match[0]))
-    return rows

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .expressions import ExpressionError, closest, listing
 from .laws import TIME, VOLUME, Condition
-from .network import NetworkError, ReactionNetwork
+from .network import ReactionNetwork
 from .programs import no_program, program_of
+from .reactions import Reaction
 from .tables import Control, reaction_tables
 
 METHODS = ("auto", "direct", "first-reaction", "next-reaction", "tree")
@@ -232,16 +232,7 @@ class Simulator:
         i = bad[0]
         status, j, _ = report[i]
         run, t, reaction = first + i, ended[i, 0], self.network.reactions[j]
-        if status == kernel.TOO_MANY_EVENTS:
-            raise SimulationError(
-                f"run {run} passed {self.max_events:,} reactions, lately '{reaction.equation}'; "
-                "the network may explode: check its rates, end earlier, or raise max_events"
-            )
-        if status == kernel.COUNT_TOO_LARGE:
-            raise SimulationError(
-                f"in run {run} '{reaction.equation}' drove a count beyond 2^53, where whole numbers "
-                "are no longer exact; use a smaller start, an earlier end or the rate equations"
-            )
+        check_growth(status, reaction, run, self.max_events)
         state = dict(zip(self.network.species, final[i].astype(int).tolist(), strict=True))
         where = f"in the state {state} at t = {t:.6g} (run {run})"
         if status == kernel.NO_BOUND:
@@ -284,42 +275,23 @@ def choose_method(network: ReactionNetwork, method: str) -> str:
     return "direct" if len(network.reactions) <= _LARGE else "tree"
 
 
-def check_stop(stop: str | None, network: ReactionNetwork) -> Condition | None:
-    """Return a condition that was given as text.
+def check_growth(status: int, reaction: Reaction, run: int, max_events: int) -> None:
+    """Say why a kernel ended a run that went too far.
 
     Raises
     ------
     SimulationError
-        If it is no condition over the species and parameters of the network.
+        If ``status`` tells that it had too many events or a count grew too large.
     """
-    if stop is None:
-        return None
-    if not isinstance(stop, str):
-        raise SimulationError(f"stop={stop!r} is no condition; write text such as 'A == 0'")
-    try:
-        condition = Condition(stop)
-    except ExpressionError as error:
-        raise SimulationError(f"stop: {error}") from None
-    known = [*network.species, *network.parameters, VOLUME]
-    if TIME in condition.names and TIME not in known:
-        raise SimulationError(
-            f"stop='{stop}' uses the time t; a run stops at a state, its end is the last of times"
-        )
-    if unknown := [name for name in condition.names if name not in known]:
-        raise SimulationError(
-            f"stop='{stop}': {listing(unknown)} is unknown{closest(unknown[0], known)}; "
-            f"there are {listing(known)}"
-        )
-    if free := [name for name in condition.names if network.parameters.get(name, 0) is None]:
-        raise NetworkError(
-            f"{listing(free)} has no value; give it with network.with_parameters({free[0]}=...)"
-        )
-    return condition
+    from ._kernels import network as kernel
 
-
-def check_start(network: ReactionNetwork, initial) -> np.ndarray:
-    """Return the counts at t = 0."""
-    start = network.counts(initial)
-    if start.ndim != 1:
-        raise SimulationError(f"initial has shape {start.shape}; give one count a species")
-    return start
+    if status == kernel.TOO_MANY_EVENTS:
+        raise SimulationError(
+            f"run {run} passed {max_events:,} reactions, lately '{reaction.equation}'; "
+            "the network may explode: check its rates, end earlier, or raise max_events"
+        )
+    if status == kernel.COUNT_TOO_LARGE:
+        raise SimulationError(
+            f"in run {run} '{reaction.equation}' drove a count beyond 2^53, where whole numbers "
+            "are no longer exact; use a smaller start, an earlier end or the rate equations"
+        )
