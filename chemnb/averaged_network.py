@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from numbers import Integral
+from typing import NamedTuple
 
 import numpy as np
 
 from .conservation import law_text, left_null_space
 from .expressions import closest, listing
 from .fast_subsystem import FastSubsystem, SlowScaleError, falling_factorials
-from .gillespie import _flat, reaction_tables
 from .network import ReactionNetwork
 from .reactions import Reaction, canonical
+from .tables import flat, reaction_tables
 
 PROPENSITIES = ("slow-scale", "total", "naive")
 _BOTH_WAYS = re.compile(r"<->|<=>|⇌")
 _ARROW = re.compile(r"->|→|<=>|⇌")
+
+
+class SlowTables(NamedTuple):
+    """Slow reactions in flat arrays; rows of reaction j are ``start[j]`` to ``start[j + 1]``."""
+
+    rates: np.ndarray
+    factor_start: np.ndarray
+    factors: np.ndarray  # rows (spectator, offset)
+    use_start: np.ndarray
+    used: np.ndarray  # groups whose ``means`` are factors
+    change_start: np.ndarray
+    changes: np.ndarray  # rows (spectator, change)
+    move_start: np.ndarray
+    moved: np.ndarray  # groups whose slow state a reaction changes
+    affected_start: np.ndarray
+    affected: np.ndarray  # reactions whose propensity a reaction changes
 
 
 class AveragedNetwork:
@@ -93,9 +111,15 @@ class AveragedNetwork:
             raise SlowScaleError(
                 f"propensities='{propensities}' is unknown; use one of {PROPENSITIES}"
             )
+        for reaction in network.reactions:
+            if not reaction.is_mass_action:
+                raise SlowScaleError(
+                    f"'{reaction}' has a rate law, but averages are taken of mass-action "
+                    "propensities only; give it a rate constant, or use sample"
+                )
         fast = _fast_indices(network, fast_reactions)
         self.indices = [j for j in range(len(network.reactions)) if j not in fast]
-        self.network, self._rates = network, reaction_tables(network)[0][self.indices]
+        self.network, self._rates = network, reaction_tables(network).rates[self.indices]
         self.fast, self.slow = (tuple(network.reactions[j] for j in part)
                                 for part in (fast, self.indices))  # fmt: skip
         self._orders = network.reactants[:, self.indices]
@@ -229,8 +253,8 @@ class AveragedNetwork:
         parts = [group.totals[states[..., size + k]] for k, group in enumerate(self.groups)]
         return np.concatenate([states[..., :size], *parts], axis=-1)
 
-    def reaction_tables(self) -> tuple[np.ndarray, ...]:
-        """Return what each slow reaction needs and does, as the flat arrays of the kernel."""
+    def slow_tables(self) -> SlowTables:
+        """Return what each slow reaction needs and does."""
         reactions, groups = range(len(self.slow)), range(len(self.groups))
         orders, change = (table[self._spectators] for table in (self._orders, self._change))
         factors = [[(i, o) for i, v in enumerate(orders[:, j]) for o in range(v)]
@@ -243,8 +267,8 @@ class AveragedNetwork:
              if np.any(orders[:, i] * change[:, j]) or set(uses[i]) & set(moves[j])]
             for j in reactions
         ]  # fmt: skip
-        widths = (factors, 2), (uses, 1), (changes, 2), (moves, 1), (touches, 1)
-        return (self._rates, *(column for rows, width in widths for column in _flat(rows, width)))
+        rows = (factors, 2), (uses, 1), (changes, 2), (moves, 1), (touches, 1)
+        return SlowTables(self._rates, *chain.from_iterable(flat(*pair) for pair in rows))
 
     def state_tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return where each group begins, and ``means`` and ``following`` of all groups."""

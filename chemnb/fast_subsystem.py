@@ -10,9 +10,9 @@ import numpy as np
 
 from .conservation import law_text, left_null_space
 from .expressions import listing
-from .gillespie import reaction_tables
 from .network import ReactionNetwork
 from .state_space import StateSpace, TooManyStatesError, largest_counts
+from .tables import reaction_tables
 
 _LEAST_GROWTH = 64  # slow states tabulated at once
 _LARGEST_DENSE = 3000  # states of one slow state without detailed balance
@@ -56,6 +56,8 @@ class FastSubsystem:
         Stationary, summing to 1 in every slow state.
     totals : ndarray of int (C, L)
         Slow coordinates of every slow state.
+    order : ndarray of int (C,)
+        Slow states in an order that does not depend on when they were met.
     means : ndarray (C, J)
         What the group contributes to the propensity of each slow reaction.
     following : ndarray of int (C, J)
@@ -187,9 +189,10 @@ class FastSubsystem:
         self.probability = np.where(self.number >= 0, self._law(closed, labels), 0.0)
         members = np.flatnonzero(self.probability)
         size = int(self.number.max()) + 1
-        first = np.zeros(size, dtype=np.int64)
-        first[self.number[members]] = members
-        self.totals = self.states[first] @ self.laws.T
+        last = np.zeros(size, dtype=np.int64)
+        last[self.number[members]] = members
+        self.order = np.argsort(last)
+        self.totals = self.states[last] @ self.laws.T
         self._fill(members, size)
 
     def _law(self, closed: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -200,7 +203,8 @@ class FastSubsystem:
         group, size = labels[members], int(labels.max()) + 1
         if self._balance is not None:
             counts = self.states[members]
-            exponent = counts @ self._balance - gammaln(counts + 1.0).sum(axis=1)
+            # row by row: a matrix product may round a row in a way that its place decides
+            exponent = (counts * self._balance - gammaln(counts + 1.0)).sum(axis=1)
             peak = np.full(size, -np.inf)
             np.maximum.at(peak, group, exponent)
             weight = np.exp(exponent - peak[group])
@@ -208,7 +212,7 @@ class FastSubsystem:
             return law
         order = members[np.argsort(group, kind="stable")]
         ends = np.cumsum(np.bincount(group, minlength=size))
-        flow = self._space.matrix[: len(labels), : len(labels)].T.tocsr()[order][:, order]
+        flow = self._space.generator[: len(labels), : len(labels)].T.tocsr()[order][:, order]
         for begin, end in pairwise(np.append(0, ends)):
             if end > begin:
                 law[order[begin:end]] = self._null_vector(flow[begin:end, begin:end])
@@ -332,23 +336,27 @@ def equilibrium(network: ReactionNetwork, start: np.ndarray, held: np.ndarray) -
     array([[6., 2.]])
     """
     orders, change = network.reactants, network.stoichiometry * ~held[:, None]
-    rates, n = reaction_tables(network)[0], np.array(start, dtype=float)
-    step, identity = None, np.eye(len(held))
+    rates, n = reaction_tables(network).rates, np.array(start, dtype=float)
+    moving, step, identity = np.arange(len(n)), 0.0, np.eye(len(held))
     for _ in range(_STEPS):
-        flux = rates * np.prod(n[:, :, None] ** orders, axis=1)
-        slopes = flux[:, :, None] * orders.T / np.where(n > 0, n, 1.0)[:, None, :]
+        now = n[moving]
+        flux = rates * np.prod(now[:, :, None] ** orders, axis=1)
+        slopes = flux[:, :, None] * orders.T / np.where(now > 0, now, 1.0)[:, None, :]
         jacobian = change @ slopes
-        fastest = max(np.abs(jacobian).max(), 1e-300)
-        step = 0.1 / fastest if step is None else step
-        move = np.linalg.solve(identity / step - jacobian, (flux @ change.T)[..., None])[..., 0]
+        fastest = np.maximum(np.abs(jacobian).max(axis=(1, 2), keepdims=True), 1e-290)
+        # every start has its own steps: where it ends does not depend on the others
+        step = np.clip(2 * step, 0.1 / fastest, 1e9 / fastest)
+        slope = change @ flux[..., None]
+        move = np.linalg.solve(identity / step - jacobian, slope)[..., 0]
         # at most nine tenths of the way to zero
         with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.where(move < 0, 0.9 * n / -move, 1.0)
-        share = np.minimum(share.min(axis=1, keepdims=True), 1.0)
-        n = n + share * move
-        if step * fastest > 1e6 and np.all(np.abs(move) <= 1e-11 * (1 + n)):
+            share = np.where(move < 0, 0.9 * now / -move, 1.0)
+        n[moving] = now = now + np.minimum(share.min(axis=1, keepdims=True), 1.0) * move
+        small = np.all(np.abs(move) <= 1e-11 * (1 + now), axis=1)
+        going = ~(small & (step * fastest > 1e6)[:, 0, 0])
+        if not going.any():
             return n
-        step = min(2 * step, 1e9 / fastest)
+        moving, step = moving[going], step[going]
     raise SlowScaleError(
         f"the rate equations of the fast reactions of {listing(network.species)} do not come to "
         "rest; use propensities='slow-scale'"
@@ -359,7 +367,7 @@ def _detailed_balance(network: ReactionNetwork) -> np.ndarray | None:
     """Return ln c with c^U_j the ratio of forward and backward rates, None if there is none."""
     sides = zip(network.reactants.T.tolist(), network.products.T.tolist(), strict=True)
     total: dict[tuple, float] = {}
-    for (left, right), rate in zip(sides, reaction_tables(network)[0], strict=True):
+    for (left, right), rate in zip(sides, reaction_tables(network).rates, strict=True):
         key = tuple(left), tuple(right)
         total[key] = total.get(key, 0.0) + rate
     if not all(rate > 0 and total.get(key[::-1], 0.0) > 0 for key, rate in total.items()):

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import time as clock
 from collections.abc import Mapping, Sequence
+from threading import Lock
 
 import numpy as np
 
 from .averaged_network import AveragedNetwork
+from .blocks import in_blocks
 from .ensemble import Ensemble, EnsembleError
-from .gillespie import (
-    _BLOCK_BYTES,
-    _SECONDS_PER_BLOCK,
-    SimulationError,
-    _check_report,
-    _check_subset,
-    _check_times,
-    _check_whole,
-)
 from .network import ReactionNetwork
 from .progress import progress_bar
 from .reactions import Reaction
+from .sampling_input import (
+    check_keep,
+    check_seed,
+    check_start,
+    check_subset,
+    check_threads,
+    check_times,
+    check_whole,
+)
+from .simulator import SimulationError, check_growth
 
 _PILOTS = 16
 
@@ -67,9 +69,11 @@ class SlowScaleEnsemble(Ensemble):
             variances[:, known.index(name)] = slow.sel(moment=f"Var({name})")
         for group, table in zip(self.network.groups, self._occupancy, strict=True):
             columns = [known.index(name) for name in group.network.species]
-            inner_mean, inner_variance = group.conditional_moments()
-            size = inner_mean.shape[0]
-            share = table[:, :size] / self.runs
+            # only states that were met, in an order that does not tell which thread met them first
+            met = group.order[group.order < table.shape[1]]
+            met = met[table[:, met].any(axis=0)]
+            inner_mean, inner_variance = (values[met] for values in group.conditional_moments())
+            share = table[:, met] / self.runs
             means[:, columns] = mean = share @ inner_mean
             spread = [p @ (inner_mean - m) ** 2 for p, m in zip(share, mean, strict=True)]
             spread = np.array(spread) * self.runs / (self.runs - 1)
@@ -160,74 +164,88 @@ def sample_slow(
     >>> data.species_moments().sel(time=20, moment=["E", "Var(E)"]).values.round(1)
     array([0.6, 0.6])
     """
-    start, times = network.counts(initial), _check_times(times)
-    if start.ndim != 1:
-        raise SimulationError(f"initial has shape {start.shape}; give one count a species")
-    runs, seed = _check_whole(runs, "runs", 1), _check_whole(seed, "seed", 0)
-    if seed >= 2**63:
-        raise SimulationError(f"seed={seed} is too large; use a whole number below 2**63")
+    start, times = check_start(network, initial), check_times(times)
+    runs, seed, threads = check_whole(runs, "runs", 1), check_seed(seed), check_threads(threads)
     model = AveragedNetwork(
         network, fast_reactions, propensities=propensities, free=free, max_states=max_states
     )
-    run_bytes = len(times) * len(model.species) * 8
-    if keep is None:
-        keep = max(1, min(10_000, 64 * 2**20 // run_bytes))
+    run_bytes = 8 * len(times) * len(model.species)
     ensemble = SlowScaleEnsemble(
-        model, start, times, seed, keep=min(runs, _check_whole(keep, "keep", 0)),
-        histograms=_check_subset(histograms, times),
+        model, start, times, seed, keep=check_keep(keep, runs, run_bytes),
+        histograms=check_subset(histograms, times),
     )  # fmt: skip
-    max_events = _check_whole(max_events, "max_events", 1)
-    simulate = _simulator(model, start, times, seed, threads, max_events)
-    largest = max(1, _BLOCK_BYTES // run_bytes)
-    # few runs first: each is repeated whenever it leaves the tables
-    done, block = 0, min(_PILOTS, largest)
+    simulator = _Simulator(model, start, times, seed, check_whole(max_events, "max_events", 1))
     with progress_bar(runs, "slow-scale", "run", progress) as bar:
-        while done < runs:
-            size = min(block, runs - done)
-            began = clock.perf_counter()
-            ensemble.add(simulate(done, size))
-            pace = size / max(clock.perf_counter() - began, 1e-6)
-            block = int(min(largest, max(1, pace * _SECONDS_PER_BLOCK), 4 * block))
-            done += size
-            bar.update(size)
+        for states in _blocks(simulator, runs, threads, run_bytes):
+            ensemble.add(states)
+            bar.update(len(states))
     return ensemble
 
 
-def _simulator(model: AveragedNetwork, start, times, seed, threads, max_events):
-    """Return a function (first run, number of runs) -> states (runs, times, ...)."""
-    import numba
+def _blocks(simulator: _Simulator, runs: int, threads: int, run_bytes: int):
+    """Yield blocks of runs in order: first a few, as runs are repeated when they leave the tables."""
+    pilots = min(runs, _PILOTS)
 
-    from ._kernels import slow_scale as kernel
+    def later(first, size):
+        return simulator.run(pilots + first, size)
 
-    reactions, begin = model.reaction_tables(), model.split(start)
-    threads = numba.config.NUMBA_NUM_THREADS if threads is None else threads
-    threads = _check_whole(threads, "threads", 1)
-    if threads > numba.config.NUMBA_NUM_THREADS:
-        raise SimulationError(
-            f"threads={threads}; this machine allows 1 to {numba.config.NUMBA_NUM_THREADS}"
-        )
+    yield from in_blocks(simulator.run, pilots, 1, run_bytes, simulator.interrupt)
+    yield from in_blocks(later, runs - pilots, threads, run_bytes, simulator.interrupt)
 
-    def simulate(first, size):
-        states = np.empty((size, len(times), len(begin)), dtype=np.int64)
-        report, pending = np.zeros((size, 2), dtype=np.int64), np.arange(size)
-        before = numba.get_num_threads()
-        numba.set_num_threads(threads)
-        try:
-            while len(pending):
-                ended = kernel.run_block(
-                    states, pending, times, first, seed, begin, reactions, *model.state_tables(),
-                    max_events,
-                )  # fmt: skip
-                # messages name the reactions of the network
-                report[pending] = np.stack([ended[:, 0], np.take(model.indices, ended[:, 1])], 1)
-                left = ended[:, 0] == kernel.UNKNOWN_STATE
-                pending, missing = pending[left], np.unique(ended[left, 1:], axis=0)
-                for k in np.unique(missing[:, 1]):
-                    wanted = missing[missing[:, 1] == k]
-                    model.groups[k].grow([(state, j) for j, _, state in wanted])
-        finally:
-            numba.set_num_threads(before)
-        _check_report(report, first, model.network, max_events)
+
+class _Simulator:
+    """Simulates any runs of one ensemble, in any order, in any thread, over tables that grow."""
+
+    def __init__(self, model: AveragedNetwork, start, times, seed: int, max_events: int) -> None:
+        self._model, self._begin, self._tables = model, model.split(start), model.slow_tables()
+        self._times, self._seed, self._max_events = times, seed, max_events
+        self._interrupt, self._growing = np.zeros(1, dtype=np.int64), Lock()
+
+    def interrupt(self) -> None:
+        """Make all blocks that are being computed end soon."""
+        self._interrupt[0] = 1
+
+    def run(self, first: int, size: int) -> np.ndarray:
+        """Return the states (runs, times, spectators + groups) of consecutive runs."""
+        from ._kernels import slow_scale as kernel
+
+        states = np.empty((size, len(self._times), len(self._begin)), dtype=np.int64)
+        pending = np.arange(size)
+        while len(pending):
+            with self._growing:
+                tables = self._model.state_tables()
+            report = kernel.run_block(
+                states, pending, self._times, first, self._seed, self._begin, self._tables,
+                *tables, self._max_events, self._interrupt,
+            )  # fmt: skip
+            self._check(report, first + pending)
+            left = report[:, 0] == kernel.UNKNOWN_STATE
+            pending = pending[left]
+            self._grow(np.unique(report[left, 1:], axis=0))
         return states
 
-    return simulate
+    def _grow(self, missing: np.ndarray) -> None:
+        """Tabulate where slow reactions lead: rows (reaction, group, slow state)."""
+        with self._growing:
+            for k in np.unique(missing[:, 1]):
+                group = self._model.groups[k]
+                # another thread may have been there
+                pairs = [(state, j) for j, _, state in missing[missing[:, 1] == k]
+                         if group.following[state, j] < 0]  # fmt: skip
+                if pairs:
+                    group.grow(pairs)
+
+    def _check(self, report: np.ndarray, runs: np.ndarray) -> None:
+        from ._kernels import network as kernel
+
+        bad = np.flatnonzero(report[:, 0] > kernel.COMPLETE)
+        if not len(bad):
+            return
+        if self._interrupt[0]:
+            raise KeyboardInterrupt
+        status, reaction, run = *report[bad[0], :2], runs[bad[0]]
+        check_growth(status, self._model.slow[reaction], run, self._max_events)
+        raise SimulationError(
+            f"the averaged propensity of '{self._model.slow[reaction]}' is too large for a float "
+            f"in run {run}"
+        )

@@ -75,7 +75,7 @@ def reaction_tables(network: ReactionNetwork) -> Tables:
         changes.append([(i, u) for i, u in sorted(change.items()) if u])
     affected = _affected(network, position, changes)
     return Tables(
-        rates, *_flat(factors, 2), *_flat(changes, 2), *_flat(affected, 1), *joined(programs)
+        rates, *flat(factors, 2), *flat(changes, 2), *flat(affected, 1), *joined(programs)
     )
 
 
@@ -90,7 +90,8 @@ def _affected(network, position, changes) -> list[list[tuple[int]]]:
     return [sorted({(k,) for i, _ in change for k in readers[i]}) for change in changes]
 
 
-def _flat(groups, width: int) -> tuple[np.ndarray, np.ndarray]:
+def flat(groups, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the rows of each group start, and the rows of all groups."""
     starts = np.concatenate([[0], np.cumsum([len(group) for group in groups])]).astype(np.int64)
     rows = np.array([row for group in groups for row in group], dtype=np.int64)
     return starts, rows.reshape(-1, width) if width > 1 else rows.reshape(-1)

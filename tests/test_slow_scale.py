@@ -3,7 +3,6 @@
 import math
 from itertools import product
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,12 +11,12 @@ from scipy.linalg import expm, null_space
 from scipy.stats import binom, poisson
 
 import chemnb as cn
-from chemnb import fast_subsystem, models, slow_scale
+from chemnb import blocks, fast_subsystem, models, slow_scale
 from chemnb._kernels import slow_scale as kernel
 from chemnb.averaged_network import PROPENSITIES, AveragedNetwork
 from chemnb.fast_subsystem import SlowScaleError, equilibrium, falling_factorials
-from chemnb.gillespie import SimulationError
 from chemnb.network import NetworkError, ReactionNetwork
+from chemnb.simulator import SimulationError
 from chemnb.slow_scale import sample_slow
 from tests import oracles
 
@@ -458,18 +457,45 @@ def same(first, second):
 
 @pytest.mark.parametrize("kind", PROPENSITIES)
 def test_threads_do_not_matter(kind):
-    before = numba.get_num_threads()
     one = _reference(propensities=kind, threads=1)
-    assert same(one, _reference(propensities=kind, threads=numba.config.NUMBA_NUM_THREADS))
-    assert numba.get_num_threads() == before
+    assert same(one, _reference(propensities=kind, threads=8))
 
 
 @pytest.mark.parametrize(("pilots", "most"), [(1, 2**25), (100, 2**25), (16, 1), (16, 11 * 72)])
 def test_blocks_do_not_matter(pilots, most, monkeypatch):
     reference = _reference(runs=120, threads=1)
     monkeypatch.setattr(slow_scale, "_PILOTS", pilots)
-    monkeypatch.setattr(slow_scale, "_BLOCK_BYTES", most)
-    assert same(reference, _reference(runs=120, threads=1))
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", most)
+    for threads in (1, 3):
+        assert same(reference, _reference(runs=120, threads=threads))
+
+
+@pytest.mark.parametrize("kind", PROPENSITIES)
+def test_results_do_not_tell_in_which_order_states_were_met(kind, monkeypatch):
+    """Numbers of slow states follow it, and so depend on threads; no result does."""
+    text = (
+        "E + S <-> C ; 9, 5 \n 0 -> S ; 5 \n S -> 0 ; 1 \n 0 -> E ; 1 \n E -> 0 ; 0.3 \n C -> P ; 1"
+    )
+
+    def draw(threads):
+        return sample_slow(
+            ReactionNetwork(text), [3, 6, 0, 0], [0, 2, 5], 300, seed=2, fast_reactions=BINDING,
+            propensities=kind, threads=threads, free=["E", "S"], keep=50,
+        )  # fmt: skip
+
+    one = draw(1)
+    monkeypatch.setattr(fast_subsystem, "_LEAST_GROWTH", 1)
+    monkeypatch.setattr(slow_scale, "_PILOTS", 1)
+    monkeypatch.setattr(blocks, "FIRST_BLOCK", 7)
+    monkeypatch.setattr(blocks, "_FEWEST_RUNS", 7)
+    other = draw(8)
+    met = [data.network.groups[0].totals.tolist() for data in (one, other)]
+    assert met[0][: len(met[1])] != met[1][: len(met[0])]
+    for found in (
+        lambda data: data.paths, lambda data: data.moments(), lambda data: data.species_moments(),
+        lambda data: data.distribution(2, "E", "S"),
+    ):  # fmt: skip
+        assert found(one).equals(found(other))
 
 
 def test_how_tables_grow_does_not_matter(monkeypatch):
@@ -513,7 +539,8 @@ def test_reactions_are_named_by_text_index_or_object():
 def test_results_show_what_they_are():
     data = _reference(runs=10)
     assert repr(data) == (
-        "SlowScaleEnsemble(10 runs, 3 times, species M, G + GP + GP2, P + GP + 2 GP2, seed 9)"
+        "SlowScaleEnsemble(10 runs, 3 times, species M, G + GP + GP2, P + GP + 2 GP2, seed 9, "
+        "direct method)"
     )
     assert data.initial == {"M": 5, "G + GP + GP2": 2, "P + GP + 2 GP2": 9}
     assert "Var(M)" in data._repr_html_()
@@ -596,6 +623,27 @@ def test_oscillating_fast_reactions_have_no_deterministic_equilibrium():
 def test_bad_arguments_are_explained(change, error, message):
     with pytest.raises(error, match=message):
         _reference(**change)
+
+
+def test_propensities_that_no_float_holds_are_explained():
+    network = ReactionNetwork("A <-> B ; 1, 1 \n 0 -> A ; 1e308 \n C -> 0 ; 1e308")
+    with pytest.raises(SimulationError, match="averaged propensity of 'C -> 0.* too large for a"):
+        sample_slow(network, {"C": 9}, [1], 5, seed=1, fast_reactions="A <-> B")
+
+
+def test_rate_laws_are_refused():
+    network = ReactionNetwork("A <-> B ; 1, 1 \n A -> 0 ; law: A/(1 + A)")
+    with pytest.raises(SlowScaleError, match="'A -> 0.*' has a rate law, but averages are taken"):
+        sample_slow(network, {"A": 9}, [1], 5, seed=1, fast_reactions="A <-> B")
+
+
+def test_blocks_at_work_end_when_interrupted():
+    simulator = slow_scale._Simulator(
+        AveragedNetwork(GENE, GENE_FAST), GENE.counts(GENE_START), np.array([1e9]), 1, 10**12
+    )
+    simulator.interrupt()
+    with pytest.raises(KeyboardInterrupt):
+        simulator.run(0, 5)
 
 
 def test_bad_starts_and_questions_are_explained():

@@ -3,16 +3,26 @@
 import math
 
 import numpy as np
-from numba import njit, prange
 
-from .exact import COMPLETE, COUNT_TOO_LARGE, LARGEST_COUNT, TOO_MANY_EVENTS
-from .random import draw, stream
+from .compiled import allocating, compiled, inlined
+from .network import (
+    BAD_PROPENSITY,
+    COMPLETE,
+    COUNT_TOO_LARGE,
+    INTERRUPTED,
+    POLL,
+    TOO_MANY_EVENTS,
+    bad_reaction,
+    react,
+    record,
+)
+from .random import TINY, draw, stream, uniform, waiting_time
 
-UNKNOWN_STATE = 3
+UNKNOWN_STATE = -1  # besides the ways to end that all kernels share
 LARGEST_WEIGHT = 1e200
 
 
-@njit(cache=True)
+@allocating()
 def stationary(rates):
     """Return the stationary law of an irreducible chain, by elimination without subtraction.
 
@@ -41,71 +51,84 @@ def stationary(rates):
     return law / law.sum()
 
 
-@njit(cache=True)
-def _propensity(j, n, spectators, tables, offset, means):
-    rates, factor_start, factor_species, factor_offset, use_start, used = tables[:6]
+@inlined()
+def _propensity(j, n, spectators, rates, factor_start, factors, use_start, used, offset, means):
+    """Return the averaged propensity of slow reaction j."""
     value = rates[j]
     for f in range(factor_start[j], factor_start[j + 1]):
-        value *= n[factor_species[f]] - factor_offset[f]
+        value *= n[factors[f, 0]] - factors[f, 1]
     for u in range(use_start[j], use_start[j + 1]):
         value *= means[offset[used[u]] + n[spectators + used[u]], j]
     return value
 
 
-@njit(cache=True)
-def _run(out, times, index, seed, start, tables, offset, means, following, max_events):
-    """Simulate one trajectory into ``out`` and return (status, reaction, group, slow state)."""
-    change_start, change_species, change_delta, move_start, moved, touch_start, touched = tables[6:]
-    spectators = len(start) - len(offset)
-    n_reactions = len(tables[0])
-    n = start.copy()
-    a = np.empty(n_reactions)
+@compiled()
+def _run(
+    out, report, times, index, seed, start, tables, offset, means, following, max_events,
+    interrupt, n, a, below,
+):  # fmt: skip
+    """Simulate one trajectory into ``out``; ``report`` becomes status, reaction, group, state."""
+    (rates, factor_start, factors, use_start, used, change_start, changes, move_start, moved,
+     affected_start, affected) = tables  # fmt: skip
+    spectators, n_reactions = len(start) - len(offset), len(rates)
+    for i in range(len(n)):
+        n[i] = start[i]
     for j in range(n_reactions):
-        a[j] = _propensity(j, n, spectators, tables, offset, means)
+        a[j] = _propensity(
+            j, n, spectators, rates, factor_start, factors, use_start, used, offset, means
+        )
     s0, s1, s2, s3 = stream(seed, index)
-    t, row, chosen = 0.0, 0, 0
-    # one more: the event that passes the last time does not happen
-    for _ in range(max_events + 1):
-        total = 0.0
+    t, row, chosen, events, group, state = 0.0, 0, 0, 0, 0, 0
+    while True:
+        total = 0.0  # summed up afresh: an updated sum drifts
         for j in range(n_reactions):
             total += a[j]
-        waiting = math.inf
-        if total > 0.0:
-            u, s0, s1, s2, s3 = draw(s0, s1, s2, s3)
-            waiting = -math.log(u) / total
-            u, s0, s1, s2, s3 = draw(s0, s1, s2, s3)
-            target = u * total
-            for j in range(n_reactions):
-                if a[j] > 0.0:
-                    # the last possible channel catches what rounding leaves over
-                    chosen = j
-                    target -= a[j]
-                    if target <= 0.0:
-                        break
-        t += waiting
-        while row < len(times) and times[row] < t:
-            out[row] = n
-            row += 1
+            below[j] = total
+        x, s0, s1, s2, s3 = draw(s0, s1, s2, s3)
+        y, s0, s1, s2, s3 = draw(s0, s1, s2, s3)
+        if not total < math.inf:
+            status, chosen = BAD_PROPENSITY, bad_reaction(a)
+            break
+        t = t + waiting_time(uniform(x), total) if total >= TINY else math.inf
+        row = record(out, times, row, t, n)
         if row == len(times):
-            return COMPLETE, chosen, 0, 0
-        for c in range(change_start[chosen], change_start[chosen + 1]):
-            n[change_species[c]] += change_delta[c]
-            if n[change_species[c]] > LARGEST_COUNT:
-                return COUNT_TOO_LARGE, chosen, 0, 0
+            status = COMPLETE
+            break
+        if events == max_events:
+            status = TOO_MANY_EVENTS
+            break
+        if events & POLL == POLL and interrupt[0]:
+            status = INTERRUPTED
+            break
+        events += 1
+        target, chosen = uniform(y) * total, 0
+        while below[chosen] < target:
+            chosen += 1
+        if react(chosen, n, change_start, changes):
+            status = COUNT_TOO_LARGE
+            break
+        status = COMPLETE
         for c in range(move_start[chosen], move_start[chosen + 1]):
-            place = spectators + moved[c]
-            state = n[place]
-            n[place] = following[offset[moved[c]] + state, chosen]
-            if n[place] < 0:
-                return UNKNOWN_STATE, chosen, moved[c], state
-        for c in range(touch_start[chosen], touch_start[chosen + 1]):
-            j = touched[c]
-            a[j] = _propensity(j, n, spectators, tables, offset, means)
-    return TOO_MANY_EVENTS, chosen, 0, 0
+            group = moved[c]
+            state = n[spectators + group]
+            n[spectators + group] = following[offset[group] + state, chosen]
+            if n[spectators + group] < 0:
+                status = UNKNOWN_STATE
+                break
+        if status == UNKNOWN_STATE:
+            break
+        for c in range(affected_start[chosen], affected_start[chosen + 1]):
+            j = affected[c]
+            a[j] = _propensity(
+                j, n, spectators, rates, factor_start, factors, use_start, used, offset, means
+            )
+    report[0], report[1], report[2], report[3] = status, chosen, group, state
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def run_block(out, runs, times, first, seed, start, tables, offset, means, following, max_events):
+@allocating()
+def run_block(
+    out, runs, times, first, seed, start, tables, offset, means, following, max_events, interrupt
+):
     """Simulate some trajectories of a block into out (block, times, spectators + groups).
 
     Parameters
@@ -114,24 +137,24 @@ def run_block(out, runs, times, first, seed, start, tables, offset, means, follo
         Which rows of ``out`` to fill; row i holds trajectory ``first + i``.
     start : ndarray of int
         Counts of the spectators, then the number of the slow state of each group.
+    tables : SlowTables
     offset : ndarray of int (groups,)
         Where the rows of each group begin in ``means`` and ``following``.
     means, following : ndarray (slow states, reactions)
         Factor of the propensity, and number of the slow state after the reaction (-1: unknown).
+    interrupt : ndarray of int (1,)
+        One flag, raised by the caller.
 
     Returns
     -------
-    ndarray (R, 4)
+    ndarray of int (R, 4)
         Status and last reaction; for UNKNOWN_STATE also the group and the slow state left.
     """
-    report = np.zeros((len(runs), 4), np.int64)
-    for i in prange(len(runs)):
-        status, reaction, group, state = _run(
-            out[runs[i]], times, first + runs[i], seed, start, tables, offset, means, following,
-            max_events,
+    report, n = np.zeros((len(runs), 4), np.int64), np.empty_like(start)
+    a, below = np.empty(len(tables.rates)), np.empty(len(tables.rates))
+    for i in range(len(runs)):
+        _run(
+            out[runs[i]], report[i], times, first + runs[i], seed, start, tables, offset, means,
+            following, max_events, interrupt, n, a, below,
         )  # fmt: skip
-        report[i, 0] = status
-        report[i, 1] = reaction
-        report[i, 2] = group
-        report[i, 3] = state
     return report
