@@ -70,7 +70,7 @@ def _train(
 ) -> Training:
     network = _Network(torch, odeint, problem, pairs, scaled)
     start = 0.1 * np.random.default_rng(seed).standard_normal(len(pairs)) * network.natural
-    descent = _Descent(torch, lambda theta: network.loss(theta, penalty), start, rate)
+    descent = Descent(torch, lambda theta: network.loss(theta, penalty), start, rate)
     patience, stopped = max(50, iterations // 20), ""
     with progress_bar(iterations, "ODENet", "it", progress) as bar:
         try:
@@ -91,7 +91,7 @@ def _train(
     return Training(values, best, np.array(history), converged, verdict)
 
 
-class _Descent:
+class Descent:
     """Adam, with a smaller step from the best point where the loss stalls or blows up."""
 
     def __init__(self, torch, loss, start: np.ndarray, rate: float) -> None:

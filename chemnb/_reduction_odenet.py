@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from . import reduction_advice as advice
-from ._adam import _Descent as Descent
+from ._adam import Descent
 from .estimation import EstimationError
 from .expressions import listing
 from .learned import Report

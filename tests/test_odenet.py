@@ -629,7 +629,7 @@ def test_adam_interrupted(monkeypatch):
     pytest.importorskip("torchdiffeq")
     from chemnb import _adam
 
-    step, calls = _adam._Descent.step, []
+    step, calls = _adam.Descent.step, []
 
     def interrupted(self):
         calls.append(1)
@@ -637,7 +637,7 @@ def test_adam_interrupted(monkeypatch):
             raise KeyboardInterrupt
         step(self)
 
-    monkeypatch.setattr(_adam._Descent, "step", interrupted)
+    monkeypatch.setattr(_adam.Descent, "step", interrupted)
     report = learn_by_adam().report
     assert report.verdict == "interrupted after 3 iterations; this is the best so far"
     assert not report.converged

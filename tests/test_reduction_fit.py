@@ -374,14 +374,14 @@ def test_a_fit_that_is_not_at_a_minimum_is_not_called_converged(monkeypatch):
 def test_an_interrupted_training_keeps_the_best_so_far(monkeypatch):
     from chemnb import _adam
 
-    step, count = _adam._Descent.step, iter(range(1000))
+    step, count = _adam.Descent.step, iter(range(1000))
 
     def interrupted(self):
         if next(count) == 30:
             raise KeyboardInterrupt
         step(self)
 
-    monkeypatch.setattr(_adam._Descent, "step", interrupted)
+    monkeypatch.setattr(_adam.Descent, "step", interrupted)
     learned = learn(paper_run(), method="odenet", degree=2)
     assert "interrupted after 30 iterations; this is the best so far" in learned.report.verdict
     assert not learned.report.converged
