@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import nnls
-from scipy.special import ndtri
 
 from .polynomials import SolverError
 
@@ -69,6 +67,8 @@ def normal_quantile(level: float) -> float:
     >>> round(normal_quantile(0.95), 4)
     1.96
     """
+    from scipy.special import ndtri
+
     return float(ndtri(0.5 + level / 2))
 
 
@@ -113,6 +113,8 @@ def constrained_least_squares(
     >>> constrained_least_squares(np.eye(2), np.array([1.0, -1.0]), np.eye(2), np.zeros(2))
     array([1., 0.])
     """
+    from scipy.optimize import nnls
+
     q, r = np.linalg.qr(matrix)
     reduced = np.linalg.solve(r.T, constraints.T).T
     head = q.T @ target

@@ -7,9 +7,6 @@ from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
-from scipy.integrate import cumulative_simpson
-from scipy.interpolate import CubicSpline
-from scipy.linalg import block_diag
 
 from .estimation import (
     Estimate,
@@ -163,6 +160,9 @@ class MomentFit:
 
 def _integrals(monomials: Callable, experiment: Experiment) -> np.ndarray:
     """Return the integrals of every term from 0 to each time (T, terms)."""
+    from scipy.integrate import cumulative_simpson
+    from scipy.interpolate import CubicSpline
+
     knots = np.concatenate([[0.0], experiment.times])
     states = np.vstack([experiment.initial, experiment.values])
     steps = np.arange(_SUBSTEPS) / _SUBSTEPS
@@ -172,6 +172,8 @@ def _integrals(monomials: Callable, experiment: Experiment) -> np.ndarray:
 
 
 def _covariance(experiments: Sequence[Experiment]) -> np.ndarray | None:
+    from scipy.linalg import block_diag
+
     parts = [e.covariance for e in experiments]
     if any(part is None for part in parts):
         return None

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.integrate import ODEintWarning, odeint
 
 
 class SolverError(RuntimeError):
@@ -172,6 +171,8 @@ class PolynomialSystem:
 
 
 def _integrate(rhs, jacobian, start, times, rtol, atol) -> np.ndarray:
+    from scipy.integrate import ODEintWarning, odeint
+
     if not np.all(np.isfinite(start)):
         raise SolverError("the start has values that are not finite; check the initial state")
     times = np.asarray(times, dtype=float)

@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import null_space
 
 from .dynamics import integrate
 from .estimation import Estimate, EstimationError, normal_quantile
@@ -234,6 +233,8 @@ class RateFit:
 
 def _basis(rates: RateMap, dropped: Sequence[int]) -> np.ndarray:
     """Return a basis (unknowns, free) of the unknowns that make the dropped reactions zero."""
+    from scipy.linalg import null_space
+
     size = rates.reactions.shape[1]
     if not dropped:
         return np.eye(size)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import lsq_linear, nnls
 
 from .estimation import EstimationError
 from .rational import RationalFamily, Tie
@@ -277,6 +276,8 @@ class ManifoldProblem:
     def _least_squares(self, matrix, target) -> np.ndarray:
         if not self.nonnegative:
             return np.linalg.lstsq(matrix, target, rcond=None)[0]
+        from scipy.optimize import lsq_linear, nnls
+
         try:
             return nnls(matrix, target, maxiter=100 * matrix.shape[1] + 100)[0]
         except RuntimeError:  # it may cycle; the slower method does not

@@ -8,8 +8,6 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
-from scipy.integrate import cumulative_simpson
-from scipy.interpolate import CubicSpline
 
 from .estimation import Estimate, EstimationError, gauss_newton, whitener
 from .library import Library
@@ -199,6 +197,9 @@ class TrajectoryProblem:
     @cached_property
     def _integrals(self) -> list[np.ndarray]:
         """Integrals of every term from 0 to each time, one array (T, terms) an experiment."""
+        from scipy.integrate import cumulative_simpson
+        from scipy.interpolate import CubicSpline
+
         result = []
         for e in self.experiments:
             knots = np.concatenate([[0.0], e.times])

@@ -128,6 +128,15 @@ def test_the_package_lists_all_its_folders():
     assert {".".join(folder.parts) for folder in found} == set(listed["packages"])
 
 
+def test_the_package_is_imported_without_heavy_libraries():
+    heavy = {"matplotlib", "numba", "pandas", "scipy", "sympy", "torch", "xarray"}
+    program = f"import sys, chemnb; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
 def test_no_file_names_a_machine_or_a_package_index():
     never = re.compile(r"/opt/|/work/|/root/|/home/\w|index-url|/simple/|" + "pypi" + r"\.org")
     for path in tracked():
