@@ -201,7 +201,10 @@ class ODENet:
                 if self.selection == "bic" or problem.absolute:
                     return choice
                 # errors that are not independent make BIC keep small terms
-                smaller = by_threshold(problem, choice.pairs, self.threshold, on_step, **options)
+                smaller = by_threshold(
+                    problem, choice.pairs, self.threshold, on_step,
+                    start=choice.estimate.parameters, **options,
+                )  # fmt: skip
                 return smaller._replace(path=choice.path)
             except EstimationError as error:
                 raise DataError(f"the fit of {len(candidates)} terms failed: {error}") from None

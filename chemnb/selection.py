@@ -10,7 +10,7 @@ import numpy as np
 
 from .estimation import Estimate
 from .polynomials import SolverError
-from .trajectories import Pair, TrajectoryProblem, least_squares
+from .trajectories import CURVES, Pair, TrajectoryProblem, least_squares
 
 _SUBSETS_UP_TO = 6  # terms an equation of which all combinations are looked at
 _TRIAL_ITERATIONS = 15
@@ -38,7 +38,7 @@ class Choice(NamedTuple):
 def keep_all(problem: TrajectoryProblem, candidates: Sequence[Pair], **options) -> Choice:
     """Fit all candidates and drop nothing."""
     pairs = list(candidates)
-    estimate = problem.fit(pairs, least_squares(*problem.weak_form(pairs)), **options)
+    estimate = problem.fit(pairs, problem.start(pairs), **options)
     return Choice(pairs, estimate, [(len(pairs), estimate.chi_square)])
 
 
@@ -47,15 +47,18 @@ def by_threshold(
     candidates: Sequence[Pair],
     threshold: float,
     on_step: Callable[[int, float], None] = lambda terms, loss: None,
+    *,
+    start: np.ndarray | None = None,
     **options,
 ) -> Choice:
     """Drop the smallest term of each equation, refit, and go on until all are large.
 
     Size is coefficient times column norm relative to the largest term of the same equation,
     so that units play no role. One term at a time: after each refit the others change.
+    ``start`` is a first θ of the candidates where one is known.
     """
     pairs, path = list(candidates), []
-    theta = least_squares(*problem.weak_form(pairs))
+    theta = problem.start(pairs) if start is None else start
     while True:
         estimate = problem.fit(pairs, theta, **options)
         path.append((len(pairs), estimate.chi_square))
@@ -82,15 +85,15 @@ def by_bic(
 ) -> Choice:
     """Choose the terms with the lowest BIC = misfit + ``penalty`` a term.
 
-    A search on the integral form, from no term upwards and from all terms downwards, proposes
+    A search on the integral forms, from no term upwards and from all terms downwards, proposes
     a first set. Then additions, removals, exchanges and refilled equations are ranked on the
     linearised trajectories, and the promising ones are fitted through the solver, until none
     of them lowers the BIC. No threshold is involved.
     """
     search = _Search(problem, list(candidates), penalty, options)
-    weak = search.linear(*problem.weak_form(candidates))
-    current = weak.search()
-    score, estimate = search.fit(current, weak)
+    weak = [search.linear(*problem.weak_form(candidates, curve)) for curve in CURVES]
+    current = min((linear.search() for linear in weak), key=lambda chosen: search.fit(chosen)[0])
+    score, estimate = search.fit(current)
     path = [(len(current), score)]
     while True:
         on_step(*path[-1])
@@ -128,11 +131,12 @@ class _Search:
             self.problem, matrix, target, self._equations, self._bounded, self.penalty
         )  # fmt: skip
 
-    def fit(self, chosen: frozenset[int], linear: _Linear) -> tuple[float, Estimate]:
-        """Return the BIC and the fit of a choice, started at the linear problem's solution."""
+    def fit(self, chosen: frozenset[int], linear: _Linear | None = None) -> tuple[float, Estimate]:
+        """Return the BIC and the fit of a choice, started at a linear problem's solution."""
         if chosen not in self._known:
             pairs = self.pairs(chosen)
-            estimate = self.problem.fit(pairs, linear.solve(chosen), **self.options)
+            start = self.problem.start(pairs) if linear is None else linear.solve(chosen)
+            estimate = self.problem.fit(pairs, start, **self.options)
             misfit = _misfit(self.problem, estimate.chi_square, estimate.observations)
             self._known[chosen] = misfit + self.penalty * len(pairs), estimate
         return self._known[chosen]

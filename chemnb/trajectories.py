@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +16,7 @@ from .timeseries import Experiment
 Pair = tuple[int, int]  # equation, term
 _SUBSTEPS = 8
 _NO_MOVE = 1e-6  # share of a variable's range
+CURVES = ("CubicSpline", "PchipInterpolator")  # of SciPy, for the integral form
 _BLOWN_UP = 1e3  # in units of the largest value of a variable in the data
 
 
@@ -73,6 +73,7 @@ class TrajectoryProblem:
         self.columns = library.evaluate(stacked / self.scale)
         """Terms at all data (points, terms), in scaled units."""
         self.sizes = np.sqrt((self.columns**2).mean(axis=0))
+        self._known_integrals: dict[str, list[np.ndarray]] = {}
 
     @property
     def variables(self) -> int:
@@ -180,13 +181,34 @@ class TrajectoryProblem:
 
     # --- without the solver: the integral (weak) form ----------------------------------------
 
-    def weak_form(self, pairs: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray]:
-        """Return (matrix, target) of y(t) - y(0) = θ ∫ Γ(y) dt along a spline of the data.
+    def start(self, pairs: Sequence[Pair]) -> np.ndarray:
+        """Return a first θ for `fit`: that of two integral forms whose solution fits better.
+
+        A spline is the more exact curve, but between noisy points that lie close together it
+        swings, and a start from it may lead to a minimum far from the best.
+        """
+        if not len(pairs):
+            return np.zeros(0)
+        starts = [least_squares(*self.weak_form(pairs, curve)) for curve in CURVES]
+        return min(starts, key=lambda theta: self._misfit(pairs, theta))
+
+    def _misfit(self, pairs: Sequence[Pair], theta: np.ndarray) -> float:
+        try:
+            predicted, _ = self.model(pairs)(theta)
+        except SolverError:
+            return np.inf
+        misfit = float(np.sum((self.weights @ (self.data - predicted)) ** 2))
+        return misfit if np.isfinite(misfit) else np.inf
+
+    def weak_form(
+        self, pairs: Sequence[Pair], curve: str = CURVES[0]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return (matrix, target) of y(t) - y(0) = θ ∫ Γ(y) dt along a curve through the data.
 
         It is linear in θ, so it needs no start: it gives one to the solver.
         """
         blocks, targets = [], []
-        for e, integrals in zip(self.experiments, self._integrals, strict=True):
+        for e, integrals in zip(self.experiments, self._integrals(curve), strict=True):
             block = np.zeros((len(e.times), self.variables, len(pairs)))
             for column, (row, term) in enumerate(pairs):
                 block[:, row, column] = integrals[:, term]
@@ -194,20 +216,21 @@ class TrajectoryProblem:
             targets.append(((e.values - e.initial) / self.scale).ravel())
         return self.weights @ np.concatenate(blocks), self.weights @ np.concatenate(targets)
 
-    @cached_property
-    def _integrals(self) -> list[np.ndarray]:
+    def _integrals(self, curve: str) -> list[np.ndarray]:
         """Integrals of every term from 0 to each time, one array (T, terms) an experiment."""
+        from scipy import interpolate
         from scipy.integrate import cumulative_simpson
-        from scipy.interpolate import CubicSpline
 
-        result = []
+        if curve in self._known_integrals:
+            return self._known_integrals[curve]
+        result = self._known_integrals[curve] = []
         for e in self.experiments:
             knots = np.concatenate([[0.0], e.times])
             states = np.vstack([e.initial, e.values]) / self.scale
             steps = np.arange(_SUBSTEPS) / _SUBSTEPS
             fine = (knots[:-1, None] + np.diff(knots)[:, None] * steps).ravel()
             fine = np.append(fine, knots[-1])
-            terms = self.library.evaluate(CubicSpline(knots, states)(fine))
+            terms = self.library.evaluate(getattr(interpolate, curve)(knots, states)(fine))
             result.append(cumulative_simpson(terms, x=fine, axis=0)[_SUBSTEPS - 1 :: _SUBSTEPS])
         return result
 

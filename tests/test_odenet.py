@@ -91,6 +91,32 @@ def test_noisy_lotka_volterra(level, seed):
     assert np.all(np.abs(table["value"] - truth) < 4 * table["standard error"])
 
 
+def irregular(seed):
+    """Return three noisy experiments; some of their times almost meet, others leave gaps."""
+    rng, data = np.random.default_rng(seed), []
+    for start, end, count in (((1, 2), 10, 24), ((4, 1), 6, 14), ((2, 4), 4, 9)):
+        times = np.unique(np.r_[0, rng.uniform(0, end, count)].round(2))
+        values = lotka_volterra(start, times)
+        values[1:] += 0.1 * rng.standard_normal(values[1:].shape)
+        data.append((times, values))
+    return data
+
+
+@pytest.mark.parametrize("seed", [0, 15, 22, 27])
+def test_irregular_times_do_not_lead_astray(seed):
+    # a spline through such data swings, and a fit that trusts it ends in a wrong minimum
+    data = irregular(seed)
+    allowed = {"X": ["X", "X Y"], "Y": ["Y", "X Y"]}
+    known = ODENet(monomials(2), selection=None, allowed=allowed).fit(data, variables=["X", "Y"])
+    found = ODENet(monomials(2)).fit(data, variables=["X", "Y"])
+    assert kept(found).keys() == PREDATORS.keys()
+    assert found.report.converged
+    assert found.report.loss == pytest.approx(known.report.loss, rel=1e-6)
+    truth = [PREDATORS[pair] for pair in kept(known)]
+    errors = known.coefficients.query("kept")["standard error"]
+    assert np.all(np.abs([*kept(known).values()] - np.array(truth)) < 4 * errors)
+
+
 def test_two_starts_give_eq_11():
     model = ODENet(monomials(2), selection="bic").fit([skin(10, 0), skin(2, 30)])
     found = kept(model)
