@@ -57,7 +57,7 @@ def sample_tau_leap(
     epsilon/2 too fast. For stiff networks leaps are as short as the fastest reaction demands.
 
     **How to see it fail.** Compare with half the ``epsilon``: what changes was wrong. At tens of
-    molecules every step is an exact one: right, but two to three times slower than `sample`, which
+    molecules every step is an exact one: right, but two to four times slower than `sample`, which
     draws many runs side by side. With ``epsilon=0.4`` means are off by several percent, variances
     by a third.
 
