@@ -19,6 +19,7 @@ from .fsp import finite_state_projection
 from .gillespie import first_passage, record_events, sample
 from .laws import Condition, RateLaw
 from .library import LibraryError, monomials
+from .likelihood import HistogramFit, fit_histograms
 from .moments import moment_labels
 from .network import ReactionNetwork
 from .odenet import ODENet, ODENetError
@@ -28,6 +29,7 @@ from .rates import RateFit, fit_rates
 from .reactions import NetworkError, Reaction
 from .simulator import SimulationError
 from .state_distribution import FSPError, StateDistribution
+from .stationary import StationaryDistribution, stationary_distribution
 from .timeseries import DataError
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "Expression",
     "ExpressionError",
     "FSPError",
+    "HistogramFit",
     "LibraryError",
     "MassActionEquations",
     "MomentEquations",
@@ -55,8 +58,10 @@ __all__ = [
     "SimulationError",
     "SolverError",
     "StateDistribution",
+    "StationaryDistribution",
     "finite_state_projection",
     "first_passage",
+    "fit_histograms",
     "fit_rates",
     "integrate",
     "mass_action",
@@ -72,6 +77,7 @@ __all__ = [
     "record_events",
     "sample",
     "sampling_floor",
+    "stationary_distribution",
     "total_variation",
 ]
 
