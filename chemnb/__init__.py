@@ -1,6 +1,7 @@
 """chemnb: machine learning and multiscale modelling of chemical reactions, in both directions."""
 
 from . import models, paper, plots
+from .approximate import LangevinEnsemble, sample_langevin, sample_tau_leap
 from .averaged_network import AveragedNetwork
 from .distances import sampling_floor, total_variation
 from .dynamics import DynamicsError, integrate
@@ -23,6 +24,8 @@ from .gillespie import first_passage, record_events, sample
 from .laws import Condition, RateLaw
 from .learned_reduction import LearnedReduction
 from .library import LibraryError, monomials
+from .likelihood import HistogramFit, fit_histograms
+from .linear_noise import linear_noise, linear_noise_correlations, stationary_linear_noise
 from .manifold import ReductionError
 from .moments import moment_labels
 from .network import ReactionNetwork
@@ -39,6 +42,7 @@ from .simulator import SimulationError
 from .slow_coordinates import slow_coordinates
 from .slow_scale import SlowScaleEnsemble, sample_slow
 from .state_distribution import FSPError, StateDistribution
+from .stationary import StationaryDistribution, stationary_distribution
 from .timescales import TimeScaleError, TimeScales, derivative_correlations, time_scales
 from .timeseries import DataError
 
@@ -55,6 +59,8 @@ __all__ = [
     "Expression",
     "ExpressionError",
     "FSPError",
+    "HistogramFit",
+    "LangevinEnsemble",
     "LearnedReduction",
     "LibraryError",
     "MassActionEquations",
@@ -76,6 +82,7 @@ __all__ = [
     "SlowScaleError",
     "SolverError",
     "StateDistribution",
+    "StationaryDistribution",
     "TimeScaleError",
     "TimeScales",
     "coefficient_sensitivity",
@@ -83,9 +90,12 @@ __all__ = [
     "exchange_terms",
     "finite_state_projection",
     "first_passage",
+    "fit_histograms",
     "fit_rates",
     "integrate",
     "learn_reduction",
+    "linear_noise",
+    "linear_noise_correlations",
     "mass_action",
     "master_equation",
     "models",
@@ -99,9 +109,13 @@ __all__ = [
     "record_events",
     "reduce",
     "sample",
+    "sample_langevin",
     "sample_slow",
+    "sample_tau_leap",
     "sampling_floor",
     "slow_coordinates",
+    "stationary_distribution",
+    "stationary_linear_noise",
     "time_scales",
     "total_variation",
 ]

@@ -13,8 +13,8 @@ def contour_exponential(generator, start: np.ndarray, h: float, derivatives=()):
     .. math:: e^{Qh} p = \frac{1}{2πi} \int e^z (z - Qh)^{-1} p \, dz
 
     by the midpoint rule on Talbot's contour with the parameters of Weideman [1]_: one sparse
-    factorisation for each of 26 complex nodes (14 and, for the estimate, 12). The cost does not depend on how
-    large Q h is. The rule suits eigenvalues near the negative axis; on others, those of fast
+    factorisation for each of 26 complex nodes (14 and, for the estimate, 12). The cost does not
+    depend on how large Q h is. The rule suits eigenvalues near the negative axis; on others, those of fast
     cycles, it fails until h is small, which the estimate shows.
 
     Parameters

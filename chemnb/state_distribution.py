@@ -100,7 +100,7 @@ class StateDistribution:
         return self._dense(self._slopes[parameter], label, species or self.network.species)
 
     def fisher_information(self):
-        r"""Return what one run seen at a time tells of the parameters: (time, parameter, parameter_2).
+        r"""Return what one run tells of the parameters: DataArray (time, parameter, parameter_2).
 
         .. math:: I_{ab}(t) = \sum_n \frac{1}{p(n, t)} \frac{∂p}{∂θ_a} \frac{∂p}{∂θ_b}
 

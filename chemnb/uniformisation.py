@@ -146,7 +146,7 @@ class _Bands:
 
 
 def _common(matrices) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return row starts (n + 1,), columns (z,) and entries (m, z) of matrices on all their places."""
+    """Return row starts (n + 1,), columns (z,) and entries (m, z) on the places of all."""
     n = matrices[0].shape[0]
     coded = []
     for matrix in matrices:
