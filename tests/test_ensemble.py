@@ -185,7 +185,7 @@ def test_kept_paths():
 
 def test_labels_and_display():
     data = sample(PAIR, [5, 1], [0, 2.5], 100, seed=7)
-    assert repr(data) == "Ensemble(100 runs, 2 times, species A, B, seed 7)"
+    assert repr(data) == "Ensemble(100 runs, 2 times, species A, B, seed 7, direct method)"
     assert data.initial == {"A": 5, "B": 1} and data.moments().attrs == {"runs": 100, "seed": 7}
     assert data.covariance().sel(species="A", species_2="B").dims == ("time",)
     page = data._repr_html_()
