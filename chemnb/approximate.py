@@ -18,6 +18,7 @@ from .laws import TIME, VOLUME
 from .network import ReactionNetwork
 from .progress import progress_bar
 from .sampling_input import (
+    check_keep,
     check_seed,
     check_start,
     check_subset,
@@ -110,7 +111,8 @@ def sample_tau_leap(
     """
     start, times = check_start(network, initial), check_times(times)
     leaper = _Leaper(network, start, times, check_seed(seed), epsilon, max_steps)
-    runs, keep = _check_runs(runs, keep, times, start)
+    runs = check_whole(runs, "runs", 1)
+    keep = check_keep(keep, runs, 8 * len(times) * len(start))
     ensemble = Ensemble(
         network, start, times, leaper.seed, keep=keep,
         histograms=check_subset(histograms, times), method=leaper.method,
@@ -187,7 +189,8 @@ def sample_langevin(
     """
     start, times = check_start(network, initial), check_times(times)
     leaper = _Leaper(network, start, times, check_seed(seed), epsilon, max_steps, normal=True)
-    runs, keep = _check_runs(runs, keep, times, start)
+    runs = check_whole(runs, "runs", 1)
+    keep = check_keep(keep, runs, 8 * len(times) * len(start))
     ensemble = LangevinEnsemble(
         network, start, times, leaper.seed, keep=keep, histograms=[], method=leaper.method
     )
@@ -359,10 +362,3 @@ def _check_epsilon(epsilon) -> float:
             f"epsilon={epsilon!r} must be a number between 0 and 1, for example 0.03"
         )
     return float(epsilon)
-
-
-def _check_runs(runs, keep, times, start) -> tuple[int, int]:
-    runs = check_whole(runs, "runs", 1)
-    if keep is None:
-        keep = max(1, min(10_000, 64 * 2**20 // (8 * len(times) * len(start))))
-    return runs, min(runs, check_whole(keep, "keep", 0))
