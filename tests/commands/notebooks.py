@@ -5,15 +5,17 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty
 
 import nbformat
 import psutil
-from jupyter_client import AsyncKernelManager
+from jupyter_client import AsyncKernelClient, AsyncKernelManager
+from jupyter_client.channels import AsyncZMQSocketChannel
 from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from tqdm import tqdm
-from traitlets import default
+from traitlets import Type, default
 
 from tests.commands.environment import ROOT
 
@@ -81,12 +83,37 @@ class Run:
     error: str | None = None
 
 
+class ShortPolls(AsyncZMQSocketChannel):
+    """Looks for a reply every second: where widgets talk, the sign that one is there may be lost.
+
+    Without this, now and then a cell that has ended is waited for until its time is up; see
+    issue 312 of nbclient.
+    """
+
+    async def get_msg(self, timeout=None):
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = 1.0 if end is None else max(0.0, min(1.0, end - time.monotonic()))
+            try:
+                return await super().get_msg(timeout=left)
+            except Empty:
+                if end is not None and time.monotonic() >= end:
+                    raise
+
+
+class OwnClient(AsyncKernelClient):
+    shell_channel_class = Type(ShortPolls)
+
+
 class OwnKernel(AsyncKernelManager):
     """Starts the kernel of this environment, whatever other kernels are installed."""
 
     @default("kernel_spec_manager")
     def only_native(self):
         return KernelSpecManager(kernel_dirs=[])
+
+    def client(self, **options):
+        return OwnClient(**{"parent": self, **self.get_connection_info(session=True), **options})
 
 
 class PeakMemory(threading.Thread):
