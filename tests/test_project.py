@@ -105,9 +105,16 @@ def test_ci_calls_the_test_command_of_the_readme():
     assert "python run.py test" in README and "python run.py reproduce" in README
 
 
-def test_the_example_in_the_readme_runs():
-    code, shown = re.search(r"```python\n(.*?)```\s*```text\n(.*?)```", README, re.DOTALL).groups()
-    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+EXAMPLES = re.findall(r"```python\n(.*?)```\s*```text\n(.*?)```", README, re.DOTALL)
+
+
+def test_every_piece_of_code_in_the_readme_shows_what_it_prints():
+    assert len(EXAMPLES) == README.count("```python") >= 2
+    assert len([line for line in EXAMPLES[0][0].splitlines() if line.strip()]) <= 10
+
+
+@pytest.mark.parametrize("code, shown", EXAMPLES)
+def test_the_example_in_the_readme_runs(code, shown):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == shown.strip()
