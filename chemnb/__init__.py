@@ -4,6 +4,7 @@ from . import models, paper, plots
 from .distances import sampling_floor, total_variation
 from .dynamics import DynamicsError, integrate
 from .ensemble import Ensemble, EnsembleError
+from .ensemble_io import load_ensemble
 from .equations import (
     EquationError,
     MassActionEquations,
@@ -64,6 +65,7 @@ __all__ = [
     "fit_histograms",
     "fit_rates",
     "integrate",
+    "load_ensemble",
     "mass_action",
     "master_equation",
     "models",
