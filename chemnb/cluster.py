@@ -17,7 +17,8 @@ from .network import ReactionNetwork
 from .simulator import SimulationError, Simulator, check_stop
 
 SECONDS_PER_TASK = 2.0
-_FIRST_TASK, _SMALLEST_TASK = 256, 64
+_FIRST_TASK = 16  # runs: a run may take long
+_SHORTEST = 20  # parts of a full task that are worth sending
 _AHEAD = 3  # tasks in flight for each thread of the cluster
 _PATIENCE = 1.0  # seconds between looks at the cluster
 
@@ -79,7 +80,7 @@ def sample_on_cluster(ensemble: Ensemble, simulator: Simulator, runs: int, clien
             threads = max(1, sum(client.nthreads().values()))
             while given < end and len(waiting) < _AHEAD * threads:
                 # the last tasks are cut so that all workers end together
-                share = max(_SMALLEST_TASK, -(-(end - given) // threads))
+                share = max(1, size // _SHORTEST, -(-(end - given) // threads))
                 task = make(given, min(size, share, end - given))
                 # Dask would take a second call for the first one, whose futures were cancelled
                 waiting.append((task, client.submit(simulate, task, pure=False)))
@@ -90,7 +91,7 @@ def sample_on_cluster(ensemble: Ensemble, simulator: Simulator, runs: int, clien
             part._keep = ensemble._keep  # it was sent what is missing
             ensemble.absorb(part)
             pace = task.size / max(seconds, 1e-6)
-            size = int(min(max(_SMALLEST_TASK, pace * SECONDS_PER_TASK), 4 * max(size, task.size)))
+            size = max(1, int(min(pace * SECONDS_PER_TASK, 4 * max(size, task.size))))
             yield task.size
     finally:
         if waiting:

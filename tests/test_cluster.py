@@ -51,12 +51,12 @@ def test_a_cluster_gives_the_bits_of_one_machine(client):
 
 
 def test_one_worker_and_small_tasks_give_the_same_bits(client, monkeypatch):
-    monkeypatch.setattr(cluster, "SECONDS_PER_TASK", 0.0)  # every task is as small as can be
+    monkeypatch.setattr(cluster, "SECONDS_PER_TASK", 0.0)  # every task is one run
     address = next(iter(client.scheduler_info()["workers"]))
     submit = client.submit
     monkeypatch.setattr(client, "submit", lambda *a, **k: submit(*a, workers=[address], **k))
     job = JOB | dict(stop="B > 40", method="next-reaction", first_run=5)
-    assert cn.sample(SKIN, runs=900, client=client, **job) == cn.sample(SKIN, runs=900, **job)
+    assert cn.sample(SKIN, runs=150, client=client, **job) == cn.sample(SKIN, runs=150, **job)
 
 
 def test_parts_from_a_cluster_are_merged(client):
@@ -207,7 +207,9 @@ if __name__ == "__main__":
         where = dict(client=Client(local))
     cn.sample(**SLOW_JOB, runs=10**6, checkpoint=sys.argv[1], **where)
 """
-SLOW_JOB = dict(network=SLOW, initial=[0], times=[1, 3], seed=5, histograms=[3], moments=3, keep=50)
+SLOW_JOB = dict(
+    network=SLOW, initial=[0], times=[0.1, 0.5], seed=5, histograms=[0.5], moments=3, keep=50
+)
 
 
 @pytest.mark.parametrize(
