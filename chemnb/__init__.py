@@ -28,6 +28,7 @@ from .polynomials import SolverError
 from .rate_map import RatesError, rate_map
 from .rates import RateFit, fit_rates
 from .reactions import NetworkError, Reaction
+from .sbml import SBMLError, SBMLModel, read_antimony, read_sbml, write_sbml
 from .simulator import SimulationError
 from .state_distribution import FSPError, StateDistribution
 from .stationary import StationaryDistribution, stationary_distribution
@@ -56,6 +57,8 @@ __all__ = [
     "RatesError",
     "Reaction",
     "ReactionNetwork",
+    "SBMLError",
+    "SBMLModel",
     "SimulationError",
     "SolverError",
     "StateDistribution",
@@ -76,11 +79,14 @@ __all__ = [
     "plots",
     "propensities",
     "rate_map",
+    "read_antimony",
+    "read_sbml",
     "record_events",
     "sample",
     "sampling_floor",
     "stationary_distribution",
     "total_variation",
+    "write_sbml",
 ]
 
 __version__ = "0.1.0"
