@@ -373,14 +373,13 @@ class _Conversion:
         )
 
     def describe_law(self, own: str, left, right, tree: ast.expr) -> None:
-        powers = product_of(tree).powers
+        if mass_action(tree, left, self.varying, True):
+            powers = " ".join(f"{s}^{count}" for s, count in left.items() if count > 1)
+            self.notes.append(
+                f"The law of '{own}' is kept with {powers}: mass action of molecules would have "
+                "n(n-1)..., which is another rate; combinatorial=True reads it so."
+            )
         for species in left:
-            if powers.get(species, 0) > 1:
-                self.notes.append(
-                    f"The law of '{own}' is kept with {species}^{powers[species]}: the mass action "
-                    "of molecules would have n(n-1)..., which is another rate; "
-                    "combinatorial=True reads it so."
-                )
             lost = left[species] - right.get(species, 0)
             if lost > 1 or (lost == 1 and species not in factors(tree)):
                 self.notes.append(
