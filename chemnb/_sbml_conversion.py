@@ -253,18 +253,11 @@ class _Conversion:
         for parameter in listed(law, kind):
             own = parameter.getId()
             if own in used:
-                fit = self.new_name_of_local(reaction.getId(), own)
+                fit = self.new_name(f"{reaction.getId()}_{own}")
                 value = parameter.getValue() if parameter.isSetValue() else None
                 local[own] = self.parameter(fit, value)
         tree = self.tree(tree, where, local)
         return tree if self.factor == 1 else binary(number(self.factor), ast.Mult, tree)
-
-    def new_name_of_local(self, reaction: str, own: str) -> str:
-        fit = f"{reaction}_{own}"
-        while fit in self.taken:
-            fit += "_"
-        self.taken[fit] = own
-        return fit
 
     def as_mass_action(self, tree, left, right):
         """Return reactants, products and rate constant if the law is exactly mass action."""

@@ -319,6 +319,7 @@ def test_equal_reactions_all_happen():
                             {"k": 2}))  # fmt: skip
     assert model.network.propensities(model.initial).tolist() == [10.0] * 3
     assert model.reactions == ("R0", "R1", "R2")
+    assert repr(model).startswith("SBMLModel(ReactionNetwork(2 species, 3 reactions: A, B), ")
 
 
 # --- reversible reactions ---------------------------------------------------------------------------
