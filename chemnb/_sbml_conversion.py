@@ -253,18 +253,11 @@ class _Conversion:
         for parameter in listed(law, kind):
             own = parameter.getId()
             if own in used:
-                fit = self.new_name_of_local(reaction.getId(), own)
+                fit = self.new_name(f"{reaction.getId()}_{own}")
                 value = parameter.getValue() if parameter.isSetValue() else None
                 local[own] = self.parameter(fit, value)
         tree = self.tree(tree, where, local)
         return tree if self.factor == 1 else binary(number(self.factor), ast.Mult, tree)
-
-    def new_name_of_local(self, reaction: str, own: str) -> str:
-        fit = f"{reaction}_{own}"
-        while fit in self.taken:
-            fit += "_"
-        self.taken[fit] = own
-        return fit
 
     def as_mass_action(self, tree, left, right):
         """Return reactants, products and rate constant if the law is exactly mass action."""
@@ -373,14 +366,13 @@ class _Conversion:
         )
 
     def describe_law(self, own: str, left, right, tree: ast.expr) -> None:
-        powers = product_of(tree).powers
+        if mass_action(tree, left, self.varying, True):
+            powers = " ".join(f"{s}^{count}" for s, count in left.items() if count > 1)
+            self.notes.append(
+                f"The law of '{own}' is kept with {powers}: mass action of molecules would have "
+                "n(n-1)..., which is another rate; combinatorial=True reads it so."
+            )
         for species in left:
-            if powers.get(species, 0) > 1:
-                self.notes.append(
-                    f"The law of '{own}' is kept with {species}^{powers[species]}: the mass action "
-                    "of molecules would have n(n-1)..., which is another rate; "
-                    "combinatorial=True reads it so."
-                )
             lost = left[species] - right.get(species, 0)
             if lost > 1 or (lost == 1 and species not in factors(tree)):
                 self.notes.append(

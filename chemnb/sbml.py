@@ -50,7 +50,7 @@ class SBMLModel:
         return iter((self.network, self.initial))
 
     def __repr__(self) -> str:
-        return f"SBMLModel({self.network!r}, initial={self.initial}, {len(self.notes)} notes)"
+        return f"SBMLModel({self.network!r}, {len(self.notes)} notes)"
 
 
 def read_sbml(

@@ -298,6 +298,7 @@ def test_the_deterministic_square_is_kept_and_said():
     model = one("k*A^2", "2 A -> B")
     assert model.network.propensities({"A": 10})[0] == 200.0
     assert any("kept with A^2" in note for note in model.notes)
+    assert not any("kept with" in note for note in one("k*A^2/(h + A^2)", "2 A -> B").notes)
     text = build({"R": ("2 A -> B", "k*A^2")}, amounts(A=10, B=0), {"k": 2})
     changed = read_sbml(text, combinatorial=True)
     assert str(changed.network) == "2 A -> B ; 2*k"
@@ -318,6 +319,7 @@ def test_equal_reactions_all_happen():
                             {"k": 2}))  # fmt: skip
     assert model.network.propensities(model.initial).tolist() == [10.0] * 3
     assert model.reactions == ("R0", "R1", "R2")
+    assert repr(model).startswith("SBMLModel(ReactionNetwork(2 species, 3 reactions: A, B), ")
 
 
 # --- reversible reactions ---------------------------------------------------------------------------
