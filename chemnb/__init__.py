@@ -6,6 +6,7 @@ from .averaged_network import AveragedNetwork
 from .distances import sampling_floor, total_variation
 from .dynamics import DynamicsError, integrate
 from .ensemble import Ensemble, EnsembleError
+from .ensemble_io import load_ensemble
 from .equations import (
     EquationError,
     MassActionEquations,
@@ -38,6 +39,7 @@ from .reactions import NetworkError, Reaction
 from .reduced import ReducedModel
 from .reduction import reduce
 from .reduction_fit import ReductionFitError, learn_reduction
+from .sbml import SBMLError, SBMLModel, read_antimony, read_sbml, write_sbml
 from .simulator import SimulationError
 from .slow_coordinates import slow_coordinates
 from .slow_scale import SlowScaleEnsemble, sample_slow
@@ -77,6 +79,8 @@ __all__ = [
     "ReducedModel",
     "ReductionError",
     "ReductionFitError",
+    "SBMLError",
+    "SBMLModel",
     "SimulationError",
     "SlowScaleEnsemble",
     "SlowScaleError",
@@ -96,6 +100,7 @@ __all__ = [
     "learn_reduction",
     "linear_noise",
     "linear_noise_correlations",
+    "load_ensemble",
     "mass_action",
     "master_equation",
     "models",
@@ -106,6 +111,8 @@ __all__ = [
     "plots",
     "propensities",
     "rate_map",
+    "read_antimony",
+    "read_sbml",
     "record_events",
     "reduce",
     "sample",
@@ -118,6 +125,7 @@ __all__ = [
     "stationary_linear_noise",
     "time_scales",
     "total_variation",
+    "write_sbml",
 ]
 
 __version__ = "0.1.0"

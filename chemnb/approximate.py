@@ -112,7 +112,7 @@ def sample_tau_leap(
     start, times = check_start(network, initial), check_times(times)
     leaper = _Leaper(network, start, times, check_seed(seed), epsilon, max_steps)
     runs = check_whole(runs, "runs", 1)
-    keep = check_keep(keep, runs, 8 * len(times) * len(start))
+    keep = check_keep(keep, 8 * len(times) * len(start))
     ensemble = Ensemble(
         network, start, times, leaper.seed, keep=keep,
         histograms=check_subset(histograms, times), method=leaper.method,
@@ -190,7 +190,7 @@ def sample_langevin(
     start, times = check_start(network, initial), check_times(times)
     leaper = _Leaper(network, start, times, check_seed(seed), epsilon, max_steps, normal=True)
     runs = check_whole(runs, "runs", 1)
-    keep = check_keep(keep, runs, 8 * len(times) * len(start))
+    keep = check_keep(keep, 8 * len(times) * len(start))
     ensemble = LangevinEnsemble(
         network, start, times, leaper.seed, keep=keep, histograms=[], method=leaper.method
     )

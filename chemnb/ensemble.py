@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from .expressions import listing
-from .moments import moment_indices, moment_labels
-from .network import ReactionNetwork
+from .record import Record
+from .tallies import EnsembleError, central_moment, moment_name, read_moments
 
-_LARGEST_HISTOGRAM = 20_000_000
-
-
-class EnsembleError(ValueError):
-    """A question that the recorded runs cannot answer; the message says what to record."""
+__all__ = ["Ensemble", "EnsembleError"]
 
 
-class Ensemble:
+class Ensemble(Record):
     """Moments, histograms and some whole paths of independent runs (`sample` makes it).
 
     Sums are kept as exact whole numbers, so the statistics do not depend on how the runs were
-    split among threads.
+    split among threads, machines or ensembles: ``a + b`` of different runs of one network is the
+    ensemble that all of them together would have given.
 
     Attributes
     ----------
@@ -31,8 +29,13 @@ class Ensemble:
     times : ndarray (T,)
     runs : int
     seed : int
+        A tuple of them if ensembles of several seeds were merged.
     method : str
-        The exact method that drew the runs.
+        The method that drew the runs.
+    stop : str or None
+        The condition at which runs were stopped.
+    parts : tuple of (seed, first run, end)
+        Which runs are in.
 
     Examples
     --------
@@ -43,51 +46,13 @@ class Ensemble:
     Ensemble(2000 runs, 3 times, species A, seed 1, direct method)
     >>> data.moments().sel(moment="Var(A)").values.round(1)
     array([0. , 4.3, 5.1])
+
+    Further runs are added exactly:
+
+    >>> more = cn.sample(net, {"A": 0}, [0, 2, 4], runs=500, seed=1, first_run=2000)
+    >>> data + more == cn.sample(net, {"A": 0}, [0, 2, 4], runs=2500, seed=1)
+    True
     """
-
-    def __init__(
-        self,
-        network: ReactionNetwork,
-        start: np.ndarray,
-        times: np.ndarray,
-        seed: int,
-        *,
-        keep: int,
-        histograms: list[int],
-        method: str = "direct",
-    ) -> None:
-        self.method = method
-        self.network, self.times, self.seed, self.runs = network, times, seed, 0
-        self.initial = dict(zip(network.species, (int(n) for n in start), strict=True))
-        n_times, n_species = len(times), len(start)
-        self._sums = np.zeros((n_times, n_species), dtype=object)
-        self._products = np.zeros((n_times, n_species, n_species), dtype=object)
-        self._keep = keep
-        self._kept: list[np.ndarray] = []
-        shape = (1,) * n_species
-        self._histograms = {row: np.zeros(shape, dtype=np.int64) for row in histograms}
-
-    # --- filling ---------------------------------------------------------------------------
-
-    def add(self, counts: np.ndarray) -> None:
-        """Take in further runs: whole numbers of shape (runs, times, species)."""
-        by_time = counts.transpose(1, 2, 0)
-        # floats add and multiply whole numbers exactly as long as the result is below 2^53
-        if float(np.abs(counts).max(initial=0)) ** 2 * max(len(counts), 1) < 2.0**53:
-            exact = by_time.astype(float)
-            products = exact @ exact.transpose(0, 2, 1)
-            self._sums += exact.sum(axis=2).astype(np.int64).astype(object)
-            self._products += products.astype(np.int64).astype(object)
-        else:
-            exact = by_time.astype(object)
-            self._sums += exact.sum(axis=2)
-            self._products += np.array([table @ table.T for table in exact])
-        missing = self._keep - sum(len(block) for block in self._kept)
-        if missing > 0:
-            self._kept.append(counts[:missing].copy())
-        for row in self._histograms:
-            self._histograms[row] = _count(self._histograms[row], counts[:, row, :])
-        self.runs += len(counts)
 
     # --- moments ---------------------------------------------------------------------------
 
@@ -103,22 +68,50 @@ class Ensemble:
             self._covariances(), {"time": self.times, "species": species, "species_2": species}
         )
 
-    def moments(self):
-        """Return means, variances and covariances, DataArray (time, moment) as in Eq. 13."""
-        means, covariances = (self._sums / self.runs).astype(float), self._covariances()
-        columns = [
-            means[:, picks[0]] if len(picks) == 1 else covariances[:, picks[0], picks[1]]
-            for picks in self._picks()
-        ]
-        return self._array(np.stack(columns, axis=1), self._moment_coords())
+    def moments(self, which: int | str | Sequence[str] = 2, kind: str = "central"):
+        """Return moments, DataArray (time, moment): means, variances, covariances (Eq. 13), ...
 
-    def standard_error(self):
-        """Return the standard errors of `moments`, DataArray (time, moment)."""
-        table = self._influences()
-        error = np.sqrt((table**2).mean(axis=0) / self.runs)
-        return self._array(error, self._moment_coords())
+        Parameters
+        ----------
+        which : int or str or sequence of str
+            All up to an order, or some by name, such as ``["A^3", "A^2 B"]``. Beyond order two
+            they must have been asked for: ``sample(..., moments=...)``.
+        kind : {"central", "raw"}
+            About the mean, or products of counts. Variances and covariances are divided by the
+            runs less one; central moments of higher order by the runs.
 
-    def path_covariance(self):
+        Raises
+        ------
+        EnsembleError
+            If a moment was not recorded.
+
+        Examples
+        --------
+        >>> import chemnb as cn
+        >>> net = cn.ReactionNetwork("0 -> A ; 5 \\n A -> 0 ; 1")
+        >>> data = cn.sample(net, [0], [9.0], 10_000, seed=1, moments=4)
+        >>> data.moments(["A^3"]).moment.item(), data.moments(["A^3"]).item().__round__()
+        ('M[A^3]', 5)
+        """
+        indices = read_moments(which, self.network.species)
+        columns = [self._moment(index, kind) for index in indices]
+        return self._array(np.stack(columns, axis=1), self._moment_coords(indices, kind))
+
+    def standard_error(self, which: int | str | Sequence[str] = 2, kind: str = "central"):
+        """Return the standard errors of `moments`, DataArray (time, moment).
+
+        They are computed from all runs where moments of twice the order were recorded, from the
+        runs kept whole otherwise.
+        """
+        indices = read_moments(which, self.network.species)
+        try:
+            spread = [self._spread(index, kind) for index in indices]
+            variance = np.maximum(np.stack(spread, axis=1), 0)
+        except KeyError:
+            variance = (self._influences(indices, kind) ** 2).mean(axis=0)
+        return self._array(np.sqrt(variance / self.runs), self._moment_coords(indices, kind))
+
+    def path_covariance(self, which: int | str | Sequence[str] = 2, kind: str = "central"):
         """Return the covariance of the errors of `moments`, at all times jointly.
 
         The same runs are seen at every time, so the errors at different times are correlated.
@@ -128,11 +121,12 @@ class Ensemble:
         -------
         DataArray (time, moment, time_2, moment_2)
         """
-        table = self._influences()
+        indices = read_moments(which, self.network.species)
+        table = self._influences(indices, kind)
         shape = table.shape[1:]
         flat = table.reshape(len(table), -1)
         covariance = flat.T @ flat / len(flat) / self.runs
-        coords = self._moment_coords()
+        coords = self._moment_coords(indices, kind)
         return self._array(
             covariance.reshape(shape + shape),
             coords | {f"{name}_2": values for name, values in coords.items()},
@@ -140,36 +134,61 @@ class Ensemble:
 
     # --- distributions and paths -----------------------------------------------------------
 
-    def histogram(self, time: float, species: str | list[str] | None = None):
+    def histogram(self, time: float, species: str | Sequence[str] | None = None):
         """Return the share of runs in each state at a time, one dimension a species.
 
         Parameters
         ----------
         time : float
             One of the ``histograms`` that `sample` was asked for.
-        species : str or list of str, optional
-            Sum over all other species.
+        species : str or sequence of str, optional
+            Sum over all other species; default all that were counted together.
         """
-        species = [species] if isinstance(species, str) else species
-        if unknown := [s for s in species or () if s not in self.network.species]:
-            raise EnsembleError(
-                f"{listing(unknown)} is not a species of this network; "
-                f"its species are {listing(self.network.species)}"
-            )
-        recorded = [float(self.times[row]) for row in self._histograms]
-        for row, table in self._histograms.items():
-            if math.isclose(self.times[row], time, rel_tol=1e-12, abs_tol=1e-12):
-                coords = {
-                    name: np.arange(size)
-                    for name, size in zip(self.network.species, table.shape, strict=True)
-                }
-                shares = self._array(table / self.runs, coords)
-                drop = [] if species is None else [s for s in coords if s not in species]
-                return shares.sum(drop)
-        raise EnsembleError(
-            f"no histogram at time {time}; there are {recorded or 'none'}: "
-            f"ask for it with sample(..., histograms=[{time}])"
-        )
+        picks, table, wanted = self._counted(time, species)
+        names = [self.network.species[i] for i in picks]
+        coords = {name: np.arange(size) for name, size in zip(names, table.shape, strict=True)}
+        shares = self._array(table / self.runs, coords)
+        return shares.sum([name for name in names if name not in wanted])
+
+    def quantile(self, q: float | Sequence[float], species: str | Sequence[str] | None = None):
+        """Return quantiles of the counts, DataArray (quantile, time, species) of whole numbers.
+
+        The quantile q is the smallest count that a share of at least q of the runs does not
+        exceed (NumPy's ``inverted_cdf``). It comes from the histograms: at all their times.
+
+        Parameters
+        ----------
+        q : float or sequence of float
+            Between 0 and 1.
+        species : str or sequence of str, optional
+            Default all. Each must have been counted at every histogram time.
+
+        Examples
+        --------
+        >>> import chemnb as cn
+        >>> net = cn.ReactionNetwork("0 -> A ; 5 \\n A -> 0 ; 1")
+        >>> data = cn.sample(net, [0], [0, 9], 10_000, seed=1, histograms=[9])
+        >>> data.quantile([0.1, 0.5, 0.9]).values.ravel()
+        array([2, 5, 8])
+        """
+        shares = np.atleast_1d(np.asarray(q, dtype=float))
+        if shares.ndim != 1 or not np.all((shares >= 0) & (shares <= 1)):
+            raise EnsembleError(f"q={q}; quantiles are shares between 0 and 1")
+        if not self._histograms:
+            self._histogram_row(self.times[-1])
+        names = [species] if isinstance(species, str) else list(species or self.network.species)
+        rows = sorted(self._histograms)
+        found = np.empty((len(shares), len(rows), len(names)), dtype=np.int64)
+        # a share of the runs that is a whole number up to rounding is that number
+        needed = np.maximum(np.ceil(shares * self.runs * (1 - 1e-12)), 1)
+        for j, row in enumerate(rows):
+            for i, name in enumerate(names):
+                picks, table, _ = self._counted(self.times[row], name)
+                axis = picks.index(self.network.species.index(name))
+                alone = table.sum(axis=tuple(k for k in range(table.ndim) if k != axis))
+                found[:, j, i] = np.searchsorted(np.cumsum(alone), needed)
+        coords = {"quantile": shares, "time": self.times[rows], "species": names}
+        return self._array(found, coords)
 
     @property
     def paths(self):
@@ -213,13 +232,57 @@ class Ensemble:
         attrs = {"runs": self.runs, "seed": self.seed}
         return xr.DataArray(values, coords=coords, dims=list(coords), attrs=attrs)
 
-    def _moment_coords(self):
-        return {"time": self.times, "moment": moment_labels(self.network.species)}
+    def _moment_coords(self, indices, kind: str):
+        labels = [moment_name(index, self.network.species, kind) for index in indices]
+        return {"time": self.times, "moment": labels}
 
-    def _picks(self) -> list[list[int]]:
-        """Return the species that each moment of order one and two multiplies."""
-        indices = moment_indices(len(self.network.species), 2)
-        return [[i for i, power in enumerate(index) for _ in range(power)] for index in indices]
+    def _raw(self, index: tuple[int, ...]) -> np.ndarray:
+        """Return the exact sum of a product of counts; a KeyError if it was not recorded."""
+        picks = [i for i, power in enumerate(index) for _ in range(power)]
+        if len(picks) == 1:
+            return self._sums[:, picks[0]]
+        return self._products[:, picks[0], picks[1]] if len(picks) == 2 else self._powers[index]
+
+    def _moment(self, index: tuple[int, ...], kind: str) -> np.ndarray:
+        try:
+            if sum(index) == 1 or kind == "raw":
+                return (self._raw(index) / self.runs).astype(float)
+            if sum(index) == 2:
+                i, j = (i for i, power in enumerate(index) for _ in range(power))
+                return self._covariances()[:, i, j]
+            return central_moment(index, self.runs, self._raw)
+        except KeyError:
+            name = moment_name(index, self.network.species, kind)
+            raise EnsembleError(
+                f"{name} was not recorded; ask for it with sample(..., moments={sum(index)}) "
+                f"or moments=['{name}']"
+            ) from None
+
+    def _spread(self, index: tuple[int, ...], kind: str) -> np.ndarray:
+        """Return the variance of what one run adds to the error of a moment, from all runs.
+
+        That is (n - m)^a - M_a - sum_i a_i M_(a - e_i) (n_i - m_i) for a central moment M_a.
+        """
+        double = [2 * power for power in index]
+        if kind == "raw":
+            raw = self._raw(index)
+            found = self.runs * self._raw(tuple(double)) - raw * raw
+            return (found / self.runs**2).astype(float)
+        if sum(index) == 1:
+            return self._central(double)
+        result = self._central(double) - self._central(index) ** 2
+        unit = np.eye(len(index), dtype=int)
+        used = np.flatnonzero(index) if sum(index) > 2 else []
+        slopes = {i: index[i] * self._central(index - unit[i]) for i in used}
+        for i, slope in slopes.items():
+            result = result - 2 * slope * self._central(index + unit[i])
+            for j, other in slopes.items():
+                result = result + slope * other * self._central(unit[i] + unit[j])
+        return result
+
+    def _central(self, index) -> np.ndarray:
+        index = tuple(int(power) for power in index)
+        return central_moment(index, self.runs, self._raw)
 
     def _covariances(self) -> np.ndarray:
         if self.runs < 2:
@@ -233,33 +296,57 @@ class Ensemble:
             raise EnsembleError("no run was kept whole; ask for it with sample(..., keep=10)")
         return np.concatenate(self._kept)
 
-    def _influences(self) -> np.ndarray:
+    def _influences(self, indices, kind: str) -> np.ndarray:
         """Return what each kept run adds to the error of each moment: (runs, times, moments)."""
-        deviations = self._kept_runs() - self.mean().values
-        moments = self.moments().values
-        columns = [
-            deviations[:, :, picks[0]]
-            if len(picks) == 1
-            else deviations[:, :, picks[0]] * deviations[:, :, picks[1]] - moments[:, m]
-            for m, picks in enumerate(self._picks())
-        ]
+        kept = self._kept_runs()
+        deviations = kept - self.mean().values
+        columns = []
+        for index in indices:
+            base = kept.astype(float) if kind == "raw" else deviations
+            column = _power(base, index)
+            if sum(index) > 1 or kind == "raw":
+                column = column - self._moment(index, kind)
+            if kind == "central" and sum(index) > 2:
+                for i in np.flatnonzero(index):
+                    lower = [power - (j == i) for j, power in enumerate(index)]
+                    slope = _power(deviations, lower).mean(axis=0)
+                    column = column - index[i] * slope * deviations[:, :, i]
+            columns.append(column)
         return np.stack(columns, axis=2)
 
-
-def _count(histogram: np.ndarray, states: np.ndarray) -> np.ndarray:
-    """Return the histogram with the states (runs, species) counted in, grown where needed."""
-    needed = tuple(
-        max(size, int(largest) + 1)
-        for size, largest in zip(histogram.shape, states.max(axis=0), strict=True)
-    )
-    if needed != histogram.shape:
-        if math.prod(needed) > _LARGEST_HISTOGRAM:
+    def _counted(self, time: float, species):
+        """Return the smallest histogram that holds the species: their indices, counts, names."""
+        known = self.network.species
+        wanted = (species,) if isinstance(species, str) else known if species is None else species
+        if unknown := [name for name in wanted if name not in known]:
             raise EnsembleError(
-                f"a joint histogram of {' x '.join(map(str, needed))} states is too large; "
-                "ask for fewer histogram times or use a network of fewer species"
+                f"{listing(unknown)} is not a species of this network; "
+                f"its species are {listing(known)}"
             )
-        grown = np.zeros(needed, dtype=np.int64)
-        grown[tuple(slice(size) for size in histogram.shape)] = histogram
-        histogram = grown
-    cells = np.ravel_multi_index(tuple(states.T), histogram.shape)
-    return histogram + np.bincount(cells, minlength=histogram.size).reshape(histogram.shape)
+        groups = self._histograms[self._histogram_row(time)]
+        if species is None and len(groups) == 1:
+            wanted = [known[i] for i in next(iter(groups))]
+        able = [picks for picks in groups if {known.index(name) for name in wanted} <= set(picks)]
+        if able:
+            picks = min(able, key=len)
+            return picks, groups[picks], wanted
+        counted = ", ".join("(" + ", ".join(known[i] for i in picks) + ")" for picks in groups)
+        raise EnsembleError(
+            f"({', '.join(wanted)}) was not counted at time {time}, only {counted}: "
+            f"ask for it with sample(..., histograms={{{time}: {tuple(wanted)}}})"
+        )
+
+    def _histogram_row(self, time: float) -> int:
+        for row in self._histograms:
+            if math.isclose(self.times[row], time, rel_tol=1e-12, abs_tol=1e-12):
+                return row
+        recorded = [float(self.times[row]) for row in self._histograms]
+        raise EnsembleError(
+            f"no histogram at time {time}; there are {recorded or 'none'}: "
+            f"ask for it with sample(..., histograms=[{time}])"
+        )
+
+
+def _power(values: np.ndarray, index: Sequence[int]) -> np.ndarray:
+    """Return products of powers over the last axis."""
+    return np.prod(values ** np.asarray(index), axis=-1)

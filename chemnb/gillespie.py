@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing, nullcontext
 
 import numpy as np
 
@@ -22,6 +24,7 @@ from .sampling_input import (
     check_whole,
 )
 from .simulator import METHODS, SimulationError, Simulator
+from .tallies import read_histograms
 
 __all__ = ["METHODS", "SimulationError", "first_passage", "record_events", "sample"]
 
@@ -35,17 +38,21 @@ def sample(
     seed: int,
     method: str = "auto",
     stop: str | None = None,
-    histograms: Sequence[float] = (),
+    moments: int | Sequence[str] = 2,
+    histograms: Sequence[float] | Mapping[float, str | tuple | list] = (),
     keep: int | None = None,
+    first_run: int = 0,
     threads: int | None = None,
+    client=None,
+    checkpoint: str | os.PathLike | None = None,
     max_events: int = 10**8,
     progress: bool = True,
 ) -> Ensemble:
     """Draw independent trajectories with Gillespie's algorithm and return their statistics.
 
     Run i uses its own random stream, made from (seed, i), and all sums are whole numbers: the
-    result is the same, bit for bit, for any number of threads. Memory does not grow with the
-    number of runs.
+    result is the same, bit for bit, for any number of threads or of a cluster's workers. Memory
+    does not grow with the number of runs.
 
     Parameters
     ----------
@@ -69,13 +76,25 @@ def sample(
     stop : str, optional
         A condition over counts and parameters, such as ``"A == 0"`` or ``"A + B >= 100"``: a run
         that meets it keeps that state from then on.
-    histograms : sequence of float
-        Some of ``times``, at which the joint distribution of all species is counted.
+    moments : int or sequence of str
+        The order up to which all moments are summed up, or further ones by name, such as
+        ``["A^3", "A^2 B"]``. Means and covariances always are.
+    histograms : sequence of float, or mapping of float -> species
+        Some of ``times``, at which the joint distribution of all species is counted. With many
+        species, say which: ``{20: ["A", ("B", "C")]}`` counts A alone, and B and C jointly.
     keep : int, optional
         How many runs (the first ones) to keep whole, for plots and for the covariance along
         the paths; default up to 10,000 or 64 MB.
+    first_run : int
+        The number of the first run: runs of the same seed can be drawn in several calls and
+        added with ``+``.
     threads : int, optional
         Default is all cores.
+    client : dask.distributed.Client, optional
+        Draw the runs on its cluster (needs ``chemnb[cluster]``).
+    checkpoint : path, optional
+        A folder in which the state of the job is kept (needs ``chemnb[netcdf]``): the same call
+        after an interruption goes on where it was, and one with more runs adds to them.
     max_events : int
         Reactions allowed in one run, a guard against explosion.
     progress : bool
@@ -92,6 +111,10 @@ def sample(
         negative or no number.
     NetworkError
         If the start does not fit the network or a rate constant has no value.
+    EnsembleError
+        If a moment or histogram names no species, or the checkpoint is one of another job.
+    ClusterError
+        If the cluster cannot do it.
 
     Examples
     --------
@@ -107,11 +130,27 @@ def sample(
         max_events=check_whole(max_events, "max_events", 1),
     )  # fmt: skip
     ensemble = Ensemble(
-        network, start, times, seed, keep=check_keep(keep, runs, 8 * len(times) * len(start)),
-        histograms=check_subset(histograms, times), method=simulator.method,
+        network, start, times, seed, keep=check_keep(keep, 8 * len(times) * len(start)),
+        histograms=_check_histograms(histograms, times, network), moments=moments,
+        method=simulator.method, stop=stop, first_run=check_whole(first_run, "first_run", 0),
     )  # fmt: skip
-    for block in _blocks(simulator, runs, threads, progress):
-        ensemble.add(block.counts)
+    threads = _check_where(threads, client)
+    saver = None
+    if checkpoint is not None:
+        from .checkpoint import Checkpoint
+
+        saver = Checkpoint(checkpoint)
+        ensemble = saver.restore(ensemble, runs)
+    with (
+        saver or nullcontext(),
+        progress_bar(runs, f"Gillespie, {simulator.method}", "run", progress) as bar,
+        closing(_filled(ensemble, simulator, runs, threads, client)) as filling,
+    ):
+        bar.update(ensemble.runs)
+        for size in filling:
+            bar.update(size)
+            if saver is not None:
+                saver.save_now_and_then(ensemble)
     return ensemble
 
 
@@ -245,3 +284,35 @@ def _blocks(simulator: Simulator, runs: int, threads: int | None, progress: bool
         for block in blocks:
             yield block
             bar.update(len(block.counts))
+
+
+def _filled(ensemble: Ensemble, simulator: Simulator, runs: int, threads: int | None, client):
+    """Fill an ensemble up to a number of runs; yield how many were added each time."""
+    if client is not None:
+        from .cluster import sample_on_cluster
+
+        yield from sample_on_cluster(ensemble, simulator, runs, client)
+        return
+    begin = ensemble.first_run + ensemble.runs
+    blocks = in_blocks(
+        lambda first, size: simulator.run(begin + first, size), runs - ensemble.runs, threads,
+        simulator.run_bytes, simulator.interrupt,
+    )  # fmt: skip
+    with closing(blocks):
+        for block in blocks:
+            ensemble.add(block.counts)
+            yield len(block.counts)
+
+
+def _check_where(threads: int | None, client) -> int | None:
+    if client is None:
+        return check_threads(threads)
+    if threads is not None:
+        raise SimulationError("threads are of this machine and client is a cluster; give one")
+    return None
+
+
+def _check_histograms(histograms, times: np.ndarray, network: ReactionNetwork) -> dict:
+    if not isinstance(histograms, Mapping):
+        histograms = dict.fromkeys(histograms, network.species)
+    return read_histograms(histograms, check_subset(histograms, times), network.species)

@@ -97,11 +97,11 @@ def check_threads(threads: int | None) -> int:
     return threads
 
 
-def check_keep(keep: int | None, runs: int, run_bytes: int) -> int:
+def check_keep(keep: int | None, run_bytes: int) -> int:
     """Return how many runs are kept whole; None is up to 10,000 or 64 MB."""
     if keep is None:
         keep = max(1, min(10_000, 64 * 2**20 // run_bytes))
-    return min(runs, check_whole(keep, "keep", 0))
+    return check_whole(keep, "keep", 0)
 
 
 def check_subset(histograms, times: np.ndarray) -> list[int]:

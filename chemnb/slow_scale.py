@@ -171,7 +171,7 @@ def sample_slow(
     )
     run_bytes = 8 * len(times) * len(model.species)
     ensemble = SlowScaleEnsemble(
-        model, start, times, seed, keep=check_keep(keep, runs, run_bytes),
+        model, start, times, seed, keep=check_keep(keep, run_bytes),
         histograms=check_subset(histograms, times),
     )  # fmt: skip
     simulator = _Simulator(model, start, times, seed, check_whole(max_events, "max_events", 1))

@@ -1,28 +1,37 @@
 """Streamed statistics against plain NumPy, whole-number arithmetic and known laws; moment names."""
 
+import copy
 import math
+import sys
 from fractions import Fraction
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from chemnb.approximate import sample_langevin
 from chemnb.ensemble import Ensemble, EnsembleError
+from chemnb.ensemble_io import load_ensemble
 from chemnb.gillespie import sample
 from chemnb.moments import moment_indices, moment_label, moment_labels
 from chemnb.network import ReactionNetwork
+from chemnb.simulator import SimulationError
 
 PAIR = ReactionNetwork("A <-> B ; 1, 1")
 BIRTH_DEATH = ReactionNetwork("0 -> A ; 4 \n A -> 0 ; 0.5")
 
 
-def collect(*blocks, keep=10**6, histograms=()):
+def collect(*blocks, keep=10**6, histograms=(), **options):
     """Return an ensemble of given counts (runs, times, 2)."""
     times = np.arange(blocks[0].shape[1], dtype=float)
-    data = Ensemble(PAIR, blocks[0][0, 0], times, 1, keep=keep, histograms=list(histograms))
+    data = Ensemble(
+        PAIR, np.array([5, 1]), times, options.pop("seed", 1), keep=keep,
+        histograms=histograms or [], **options,
+    )  # fmt: skip
     for block in blocks:
         data.add(block)
     return data
@@ -146,6 +155,101 @@ def test_errors_shrink_with_all_runs_not_with_the_kept_ones():
     assert np.abs(ratio - 1).max() < 0.1
 
 
+# --- moments of higher order -------------------------------------------------------------------
+
+
+@settings(max_examples=30, deadline=None)
+@given(arrays(np.int64, (5, 1, 2), elements=st.integers(0, 2**53)), st.integers(1, 4))
+def test_high_moments_are_exact_however_large_the_counts(counts, cut):
+    data = collect(counts[:cut], counts[cut:], moments=4)
+    a, b = ([Fraction(int(n)) for n in counts[:, 0, k]] for k in (0, 1))
+    mean_a, mean_b = sum(a) / 5, sum(b) / 5
+    for i, j in ((3, 0), (2, 1), (1, 2), (4, 0), (2, 2), (1, 3)):
+        name = " ".join(f"{s}^{p}" for s, p in (("A", i), ("B", j)) if p)
+        pairs = list(zip(a, b, strict=True))
+        raw = sum(x**i * y**j for x, y in pairs) / 5
+        central = sum((x - mean_a) ** i * (y - mean_b) ** j for x, y in pairs) / 5
+        assert data.moments(name, kind="raw").item() == float(raw)
+        assert data.moments(name).item() == float(central)
+
+
+def test_moments_of_a_known_law():
+    """The central moments of a Poisson law of mean m: m, m, m, m + 3 m^2."""
+    data = sample(BIRTH_DEATH, {}, [30], 40_000, seed=4, moments=8)
+    found, error = data.moments(4).isel(time=0), data.standard_error(4).isel(time=0)
+    mean = 8 * (1 - math.exp(-15))
+    expected = np.array([mean, mean, mean, mean + 3 * mean**2])
+    assert found.moment.values.tolist() == ["A", "Var(A)", "M[A^3]", "M[A^4]"]
+    assert np.all(np.abs(found.values - expected) < 4.5 * error.values)
+    # falling factorials of a Poisson number have the means m^k
+    raw = data.moments(3, kind="raw").isel(time=0)
+    assert raw.moment.values.tolist() == ["A", "E[A^2]", "E[A^3]"]
+    third = raw.values @ [2, -3, 1]
+    assert third == pytest.approx(mean**3, rel=0.03)
+
+
+@pytest.mark.parametrize("kind", ["central", "raw"])
+def test_streamed_standard_errors_are_those_of_the_kept_runs(kind):
+    """All runs are kept here, so both ways see the same runs."""
+    counts = drawn(runs=300)
+    streamed = collect(counts, moments=8).standard_error(4, kind=kind)
+    kept = collect(counts, moments=4).standard_error(4, kind=kind)
+    assert streamed.dims == kept.dims and streamed.moment.equals(kept.moment)
+    # variances are divided by one run less than there are, which shows at 1/n^2
+    assert np.allclose(streamed, kept, rtol=1e-4)
+
+
+def test_standard_errors_of_third_moments_are_the_spread_of_repeated_experiments():
+    repeats, runs = 400, 500
+    data = sample(
+        BIRTH_DEATH, {}, [4], repeats * runs, seed=5, moments=["A^6"], keep=repeats * runs
+    )
+    groups = data.paths.values[:, 0, 0].reshape(repeats, runs).astype(float)
+    deviations = groups - groups.mean(axis=1, keepdims=True)
+    spread = (deviations**3).mean(axis=1).std(ddof=1) / math.sqrt(repeats)
+    found = data.standard_error("A^3").item()
+    assert found == pytest.approx(spread, rel=4.5 / math.sqrt(2 * repeats))
+
+
+def test_moments_by_name():
+    data = collect(drawn(), moments=["A^2 B"])
+    named = data.moments(["Cov(A, B)", "M[A^2 B]", "B", "Var(B)"])
+    assert named.moment.values.tolist() == ["Cov(A, B)", "M[A^2 B]", "B", "Var(B)"]
+    assert np.array_equal(
+        named[:, [0, 2, 3]], data.moments().sel(moment=["Cov(A, B)", "B", "Var(B)"])
+    )
+    with pytest.raises(
+        EnsembleError, match=r"M\[A\^3\] was not recorded; .*moments=3\) or moments"
+    ):
+        data.moments("A^3")
+
+
+@pytest.mark.parametrize(
+    ("which", "message"),
+    [
+        (0, "moments=0; give an order from 1 to 8, or names"),
+        (9, "moments=9; give an order"),
+        (True, "moments=True; give an order"),
+        (2.5, "moments=2.5; give an order"),
+        (["A^2 Bee"], "moment 'A\\^2 Bee': 'Bee' is not a species.*'A', 'B'"),
+        (["A^x"], "'x' is no power"),
+        (["A^9"], "has order 9; 1 to 8 are kept"),
+        ([""], "has order 0"),
+        ([3], "3 is no moment; write text"),
+    ],
+)
+def test_moments_that_are_none(which, message):
+    with pytest.raises(EnsembleError, match=message):
+        sample(PAIR, [5, 1], [0], 2, seed=1, moments=which)
+    with pytest.raises(EnsembleError, match=message):
+        collect(drawn()).moments(which)
+
+
+def test_a_kind_of_moment_that_is_none():
+    with pytest.raises(EnsembleError, match="kind='cumulant' is unknown; use 'central' or 'raw'"):
+        collect(drawn()).moments(kind="cumulant")
+
+
 # --- histograms and paths ----------------------------------------------------------------------
 
 
@@ -171,6 +275,64 @@ def test_histograms_sum_over_other_species():
     assert np.array_equal(data.histogram(1, "B"), full.sum("A"))
     assert data.histogram(0).sel(A=5, B=1).item() == 1.0
     assert all(h.sum().item() == pytest.approx(1) for h in (full, data.histogram(1, [])))
+
+
+def test_histograms_of_chosen_species():
+    net = ReactionNetwork("A -> B ; 1 \n B -> C ; 2")
+    arguments = dict(initial=[9, 3, 0], times=[0.5, 1, 2], runs=500, seed=1)
+    full = sample(net, **arguments, histograms=[0.5, 1, 2])
+    some = sample(net, **arguments, histograms={1: ["B", ("A", "C")], 2: "A", 0.5: ("C", "A")})
+    assert np.array_equal(some.histogram(1, "B"), some.histogram(1, ["B"]))
+    for time, species in ((1, ["B"]), (1, ["A", "C"]), (1, "C"), (2, "A"), (0.5, ["A", "C"])):
+        expected = full.histogram(time, species)
+        assert np.allclose(some.histogram(time, species), expected, atol=1e-15)
+        assert some.histogram(time, species).dims == expected.dims
+    assert some.histogram(2).dims == ("A",)  # all that was counted there
+    message = r"\(A, B\) was not counted at time 1, only \(B\), \(A, C\): .*\{1: \('A', 'B'\)\}"
+    with pytest.raises(EnsembleError, match=message):
+        some.histogram(1, ["A", "B"])
+    with pytest.raises(EnsembleError, match="'X' is not a species"):
+        sample(net, **arguments, histograms={1: "X"})
+    with pytest.raises(EnsembleError, match="names no species"):
+        sample(net, **arguments, histograms={1: ()})
+    with pytest.raises(SimulationError, match="time 3 is not one of the recorded times"):
+        sample(net, **arguments, histograms={3: "A"})
+
+
+def test_many_species_need_no_joint_histogram():
+    """Twelve species would have some 10^12 joint states."""
+    ring = ReactionNetwork("\n".join(f"S{i} -> S{(i + 1) % 12} ; 1" for i in range(12)))
+    data = sample(ring, [8] * 12, [1], 200, seed=1, histograms={1: [*ring.species, ("S0", "S7")]})
+    assert data.histogram(1, ["S0", "S7"]).sum().item() == pytest.approx(1)
+    assert data.quantile(0.5).sizes == {"quantile": 1, "time": 1, "species": 12}
+    with pytest.raises(EnsembleError, match="too large; ask for fewer species"):
+        sample(ring, [8] * 12, [1], 200, seed=1, histograms=[1])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    arrays(np.int64, st.tuples(st.integers(1, 30), st.just(2), st.just(2)),
+           elements=st.integers(0, 9)),
+    st.lists(st.sampled_from([0, 0.1, 0.25, 0.3, 0.5, 0.7, 0.9, 1]), min_size=1, max_size=4),
+)  # fmt: skip
+def test_quantiles_are_those_of_numpy(counts, shares):
+    data = collect(counts, histograms={0: [(0, 1)], 1: [(0,), (1,)]})
+    expected = np.quantile(counts, shares, axis=0, method="inverted_cdf")
+    found = data.quantile(shares)
+    assert np.array_equal(found, expected)
+    assert found.dims == ("quantile", "time", "species") and found.dtype == np.int64
+    assert np.array_equal(data.quantile(shares, "B").values[..., 0], expected[..., 1])
+
+
+def test_quantiles_that_cannot_be():
+    data = collect(drawn(), histograms=[0])
+    for q in (-0.1, 1.5, [0.5, math.nan]):
+        with pytest.raises(EnsembleError, match="quantiles are shares between 0 and 1"):
+            data.quantile(q)
+    with pytest.raises(EnsembleError, match="no histogram at time 2.0; there are none"):
+        collect(drawn()).quantile(0.5)
+    with pytest.raises(EnsembleError, match="'C' is not a species"):
+        data.quantile(0.5, "C")
 
 
 def test_kept_paths():
@@ -221,9 +383,198 @@ def test_one_run_has_no_variance():
 
 
 def test_a_histogram_too_large_is_refused():
-    message = "a joint histogram of 5001 x 5001 states is too large; ask for fewer"
+    message = "a joint histogram of 5001 x 5001 states is too large; ask for fewer species"
     with pytest.raises(EnsembleError, match=message):
         sample(PAIR, [5000, 5000], [0], 2, seed=1, histograms=[0])
+
+
+# --- merging -----------------------------------------------------------------------------------
+
+
+def pieces_of(counts, cuts, keep, **options):
+    """Return ensembles of consecutive runs, of two seeds in turn; the first keeps the fewest."""
+    bounds = [0, *sorted(cuts), len(counts)]
+    return [
+        collect(counts[begin:end], keep=keep + i % 3, seed=1 + i % 2, first_run=begin, **options)
+        for i, (begin, end) in enumerate(pairwise(bounds))
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    arrays(np.int64, (9, 2, 2), elements=st.integers(0, 60) | st.just(2**20)),
+    st.lists(st.integers(1, 8), max_size=4, unique=True),
+    st.randoms(use_true_random=False),
+    st.integers(0, 9),
+)
+def test_merging_is_exact_and_associative(counts, cuts, random, keep):
+    """In any order and grouping, the result is that of the sums over all runs."""
+    options = dict(moments=4, histograms={1: [(0,)]} if counts.max() < 2**20 else ())
+    pieces = pieces_of(counts, cuts, keep, **options)
+    expected = pieces[0]
+    for piece in pieces[1:]:
+        expected = expected + piece
+    trees = list(pieces)
+    while len(trees) > 1:
+        one, other = (trees.pop(random.randrange(len(trees))) for _ in range(2))
+        trees.append(one.merge(other))
+    assert trees[0] == expected
+    whole = collect(counts, **options)
+    assert trees[0].runs == 9 and np.array_equal(trees[0].moments(4), whole.moments(4))
+    if options["histograms"]:
+        assert np.array_equal(trees[0].histogram(1), whole.histogram(1))
+    numbers = {(seed, run) for seed, begin, end in trees[0].parts for run in range(begin, end)}
+    assert len(numbers) == 9
+    if keep:
+        first = [run for _, run in sorted(numbers)][:keep]
+        assert np.array_equal(trees[0].paths, counts[first])
+
+
+def test_merged_runs_are_those_of_one_call():
+    arguments = dict(initial=[5, 1], times=[0, 1, 2], seed=3, histograms=[2], moments=3)
+    whole = sample(PAIR, runs=700, **arguments)
+    one, two, three = (
+        sample(PAIR, runs=size, first_run=first, **arguments)
+        for first, size in ((0, 100), (100, 350), (450, 250))
+    )
+    before = one.moments()
+    assert one + two + three == one + (two + three) == three + one + two == whole
+    assert (one + three).parts == ((3, 0, 100), (3, 450, 700))
+    assert one.runs == 100 and one.moments().identical(before)  # left as it was
+    assert whole != one and whole != sample(PAIR, runs=700, **(arguments | {"seed": 4}))
+
+
+def test_merged_seeds_are_told():
+    one, two = (sample(PAIR, [5, 1], [0, 1], 50, seed=seed) for seed in (9, 4))
+    both = one + two
+    assert both.seed == (4, 9) and both.runs == 100 and "seed (4, 9)" in repr(both)
+    assert np.array_equal(both.paths, np.concatenate([two.paths, one.paths]))
+    assert "standard error" in both._repr_html_()
+    with pytest.raises(EnsembleError, match="merged ensembles take no further runs"):
+        both.add(drawn(times=2))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            dict(network=ReactionNetwork("A <-> B ; 1, 2")),
+            "network: A -> B ; 1; B -> A ; 1 and A -> B ; 1; B",
+        ),
+        (dict(network=ReactionNetwork("A <-> B ; 1, 1", volume=2)), "in volume: 1.0 and 2.0"),
+        (dict(initial=[4, 1]), r"differ in initial: \{'A': 5, 'B': 1\} and \{'A': 4, 'B': 1\}"),
+        (dict(times=[0, 2]), r"differ in times: \[0.0, 1.0\] and \[0.0, 2.0\]"),
+        (dict(method="next-reaction"), "differ in method: direct and next-reaction"),
+        (dict(stop="A == 0"), "differ in stop: None and A == 0"),
+        (dict(moments=3), "differ in moments"),
+        (dict(histograms=[0]), "differ in histograms"),
+    ],
+)
+def test_other_runs_are_not_merged(change, message):
+    arguments = dict(network=PAIR, initial=[5, 1], times=[0, 1], runs=10)
+    one = sample(**arguments, seed=1)
+    with pytest.raises(EnsembleError, match=message):
+        one + sample(**(arguments | change), seed=2)
+
+
+def test_no_run_is_counted_twice():
+    one, two = (sample(PAIR, [5, 1], [0], 50, seed=1, first_run=first) for first in (0, 30))
+    message = "both ensembles have the runs 30 to 49 of seed 1.*another seed, or .*first_run"
+    with pytest.raises(EnsembleError, match=message):
+        one.merge(two)
+    with pytest.raises(EnsembleError, match="runs 0 to 49"):
+        one.merge(one)
+    with pytest.raises(EnsembleError, match="a int is not counted"):
+        one + 3
+
+
+def test_ensembles_of_real_numbers_are_not_merged():
+    one, two = (
+        sample_langevin(BIRTH_DEATH, [8], [1], 5, seed=seed, progress=False) for seed in (1, 2)
+    )
+    with pytest.raises(EnsembleError, match="LangevinEnsemble is not counted in whole numbers"):
+        one + two
+
+
+def test_a_failed_merge_changes_nothing():
+    large = [collect(np.full((2, 1, 2), [n, m]), seed=s, histograms=[0])
+             for s, (n, m) in enumerate([(4999, 1), (1, 4999)])]  # fmt: skip
+    before = copy.deepcopy(large[0])
+    with pytest.raises(EnsembleError, match="a joint histogram of 5000 x 5000 states is too large"):
+        large[0].absorb(large[1])
+    assert large[0] == before and large[0].is_whole
+
+
+# --- files -------------------------------------------------------------------------------------
+
+REPRESSED = ReactionNetwork(
+    "0 -> P ; law: beta*K**2/(K**2 + P**2) \n P -> 0 ; gamma",
+    beta=20, K=0.1 + 0.2, gamma=1 / 3, volume=1e-3 / 7,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        sample(PAIR, [5, 1], [0, 0.1 + 0.2, 1 / 3], 300, seed=2**62, histograms=[0, 1 / 3]),
+        sample(PAIR, [5, 1], [0, 1], 20, seed=1, keep=0, moments=["A^2 B"], histograms={1: "B"}),
+        sample(REPRESSED, [2], [1], 90, seed=1, stop="P > 30", first_run=7, moments=4),
+        sample(PAIR, [5, 1], [2], 9, seed=8)
+        + sample(PAIR, [5, 1], [2], 9, seed=3, first_run=2**50),
+        collect(np.full((3, 2, 2), 2**53) - drawn(1, 3, 2), moments=4),
+    ],
+    ids=["plain", "chosen", "law", "merged", "huge"],
+)
+def test_files_lose_nothing(data, tmp_path):
+    data.save(tmp_path / "data.nc")
+    loaded = load_ensemble(str(tmp_path / "data.nc"))
+    assert loaded == data and loaded.network == data.network and repr(loaded) == repr(data)
+    assert loaded.parts == data.parts and loaded.seed == data.seed and loaded.stop == data.stop
+    assert loaded.times.tobytes() == data.times.tobytes()
+    assert loaded.moments().identical(data.moments())
+    assert all(type(n) is int for n in loaded._products.ravel())
+    loaded.save(tmp_path / "data.nc")  # over itself
+    assert load_ensemble(tmp_path / "data.nc") == data
+    assert [path.name for path in tmp_path.iterdir()] == ["data.nc"]
+
+
+def test_a_loaded_ensemble_goes_on(tmp_path):
+    first = sample(PAIR, [5, 1], [0, 1], 30, seed=1, histograms=[1])
+    first.save(tmp_path / "first.nc")
+    more = sample(PAIR, [5, 1], [0, 1], 70, seed=1, histograms=[1], first_run=30)
+    whole = sample(PAIR, [5, 1], [0, 1], 100, seed=1, histograms=[1])
+    assert load_ensemble(tmp_path / "first.nc") + more == whole
+
+
+def test_other_tools_read_the_files(tmp_path):
+    data = sample(PAIR, [5, 1], [0, 1], 30, seed=1, histograms=[1])
+    data.save(tmp_path / "data.nc")
+    with xr.open_dataset(tmp_path / "data.nc") as found:
+        assert found.species.values.tolist() == ["A", "B"] and found.sizes["time"] == 2
+        assert found.attrs["network"] == str(PAIR)
+        assert np.array_equal(found.paths, data.paths)
+        assert np.array_equal(found.histogram_0 / 30, data.histogram(1))
+
+
+def test_files_that_are_no_ensembles(tmp_path, monkeypatch):
+    (tmp_path / "text.nc").write_text("no netCDF")
+    xr.Dataset({"x": 1}).to_netcdf(tmp_path / "other.nc")
+    xr.Dataset(attrs={"format": "chemnb ensemble 9"}).to_netcdf(tmp_path / "new.nc")
+    for name, message in (
+        ("text.nc", "is no ensemble that Ensemble.save wrote"),
+        ("other.nc", "is no ensemble that Ensemble.save wrote"),
+        ("new.nc", "has the format 'chemnb ensemble 9'; this version of chemnb reads"),
+        ("missing.nc", "there is no file"),
+    ):
+        with pytest.raises(EnsembleError, match=message):
+            load_ensemble(tmp_path / name)
+    data = sample(PAIR, [5, 1], [0], 3, seed=1)
+    with pytest.raises(EnsembleError, match="there is no folder"):
+        data.save(tmp_path / "no" / "data.nc")
+    monkeypatch.setitem(sys.modules, "netCDF4", None)
+    for question in (data.save, load_ensemble):
+        with pytest.raises(EnsembleError, match=r"install chemnb\[netcdf\]"):
+            question(tmp_path / "data.nc")
 
 
 # --- names of moments --------------------------------------------------------------------------
