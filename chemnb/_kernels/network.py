@@ -46,7 +46,8 @@ def react(j, n, change_start, changes):
     for c in range(change_start[j], change_start[j + 1]):
         i = changes[c, 0]
         n[i] += changes[c, 1]
-        large |= n[i] > LARGEST_COUNT
+        # at the limit one more would be lost in rounding
+        large |= n[i] >= LARGEST_COUNT
     return large
 
 
