@@ -542,3 +542,11 @@ def test_a_count_beyond_exact_floats_is_stopped():
         SimulationError, match=r"in run 0 'A -> 1000000 A' drove a count beyond 2\^53"
     ):
         sample(net, {"A": 2**53 - 10**7}, [100], 3, seed=1)
+
+
+@pytest.mark.parametrize("method", ["direct", "tree"])
+def test_a_count_does_not_stick_where_floats_end(method):
+    # from 2^53 on, one more is rounded away
+    net = ReactionNetwork("0 -> A ; 90")
+    with pytest.raises(SimulationError, match=r"beyond 2\^53"):
+        sample(net, {"A": 2**53 - 100}, [3], 70, seed=1, method=method)
