@@ -16,7 +16,6 @@ from .tallies import (
     join_ranges,
     needed_powers,
     power_sum,
-    read_moments,
     room_for,
 )
 
@@ -68,7 +67,7 @@ class Record:
         n_times, n_species = len(times), len(start)
         self._sums = np.zeros((n_times, n_species), dtype=object)
         self._products = np.zeros((n_times, n_species, n_species), dtype=object)
-        powers = needed_powers(read_moments(moments, network.species))
+        powers = needed_powers(moments, network.species)
         self._powers = {power: np.zeros(n_times, dtype=object) for power in powers}
         self._keep = keep
         self._kept: list[np.ndarray] = []

@@ -50,8 +50,14 @@ def read_moments(which: int | str | Sequence[str], species: Sequence[str]) -> li
     return moment_indices(len(species), int(which))
 
 
-def needed_powers(indices: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+def needed_powers(
+    which: int | str | Sequence[str], species: Sequence[str]
+) -> list[tuple[int, ...]]:
     """Return all products of order three and more from which central moments are computed."""
+    # means and products of two are kept anyway; of 1000 species there are half a million
+    if not isinstance(which, (bool, str, Sequence)) and which in (1, 2):
+        return []
+    indices = read_moments(which, species)
     below = [product(*(range(power + 1) for power in index)) for index in indices]
     found = {power for powers in below for power in powers if sum(power) > 2}
     return sorted(found, key=lambda power: (sum(power), [-p for p in power]))
