@@ -94,7 +94,7 @@ def integrate(
             f"cannot integrate {type(system).__name__}; give a ReactionNetwork, "
             "moment_equations(network) or mass_action(network)"
         )
-    times = _check_times(times)
+    times = check_times(times)
     polynomials, weights = equations.polynomial_system()
     theta = weights @ _check_rates(equations.network, rate_constants)
     of_moments = isinstance(equations, MomentEquations)
@@ -120,7 +120,7 @@ def integrate(
 def _integrate_laws(network, initial, times, rate_constants, method, rtol, atol):
     import xarray as xr
 
-    times, method = _check_times(times), method or "LSODA"
+    times, method = check_times(times), method or "LSODA"
     _check_method(method)
     values = solve_rate_equations(
         network, _concentrations(network, initial), times, _check_rates(network, rate_constants),
@@ -151,12 +151,15 @@ def _description(equations: Equations) -> dict[str, str | float]:
     }
 
 
-def _check_times(times) -> np.ndarray:
+def check_times(times) -> np.ndarray:
+    """Return the times of a solution as an array, or refuse them with a `DynamicsError`."""
     values = np.atleast_1d(np.asarray(times, dtype=float))
     if values.ndim != 1 or not len(values) or not np.all(np.isfinite(values)):
         raise DynamicsError(f"times={times!r} must be finite numbers, at least one")
     if values[0] < 0:
-        raise DynamicsError(f"the first time is {values[0]:g}; the start is at t = 0")
+        raise DynamicsError(
+            f"the first time is {values[0]:g}; the start is at t = 0, so give zero or more"
+        )
     if late := np.flatnonzero(np.diff(values) <= 0).tolist():
         a, b = values[late[0]], values[late[0] + 1]
         raise DynamicsError(f"times must increase, but {b:g} comes after {a:g}; sort them")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .dynamics import DynamicsError
+from .dynamics import DynamicsError, check_times
 from .laws import TIME, VOLUME
 from .moments import moment_indices, moment_labels
 from .network import ReactionNetwork
@@ -85,7 +85,7 @@ def linear_noise(
     """
     import xarray as xr
 
-    times, start = _check_times(times), _check_start(network, initial)
+    times, start = check_times(times), _check_start(network, initial)
     means, covariances, _ = _solve(network, start, times, rtol, atol)
     return xr.DataArray(
         _as_moments(means, covariances),
@@ -124,7 +124,7 @@ def linear_noise_correlations(
     """
     import xarray as xr
 
-    times, start = _check_times(times), _check_start(network, initial)
+    times, start = check_times(times), _check_start(network, initial)
     _, covariances, propagators = _solve(network, start, times, rtol, atol)
     size, species = len(times), list(network.species)
     result = np.empty((size, len(species), size, len(species)))
@@ -354,15 +354,6 @@ def _as_moments(means: np.ndarray, covariances: np.ndarray) -> np.ndarray:
         means[:, pick[0]] if len(pick) == 1 else covariances[:, pick[0], pick[1]] for pick in picks
     ]
     return np.stack(columns, axis=1)
-
-
-def _check_times(times) -> np.ndarray:
-    values = np.atleast_1d(np.asarray(times, dtype=float))
-    if values.ndim != 1 or not len(values) or not np.all(np.isfinite(values)):
-        raise DynamicsError(f"times={times!r} must be finite numbers, at least one")
-    if values[0] < 0 or np.any(np.diff(values) <= 0):
-        raise DynamicsError(f"times must be zero or more and increase; got {values[:6].tolist()}")
-    return values
 
 
 def _check_start(network: ReactionNetwork, initial) -> np.ndarray:
