@@ -1,13 +1,11 @@
 """chemnb: machine learning and multiscale modelling of chemical reactions, in both directions."""
 
 from . import models, paper, plots
-from .approximate import LangevinEnsemble, sample_langevin, sample_tau_leap
-from .averaged_network import AveragedNetwork
-from .distances import sampling_floor, total_variation
-from .dynamics import DynamicsError, integrate
-from .ensemble import Ensemble, EnsembleError
-from .ensemble_io import load_ensemble
-from .equations import (
+from .equations.dynamics import DynamicsError, integrate
+from .equations.linear_noise import linear_noise, linear_noise_correlations, stationary_linear_noise
+from .equations.moments import moment_labels
+from .equations.polynomials import SolverError
+from .equations.symbolic import (
     EquationError,
     MassActionEquations,
     MomentEquations,
@@ -16,37 +14,39 @@ from .equations import (
     moment_equations,
     propensities,
 )
-from .estimation import EstimationError
-from .exchange import ExchangeError, coefficient_sensitivity, exchange_terms
-from .expressions import Expression, ExpressionError
-from .fast_subsystem import SlowScaleError
-from .fsp import finite_state_projection
-from .gillespie import first_passage, record_events, sample
-from .laws import Condition, RateLaw
-from .learned_reduction import LearnedReduction
-from .library import LibraryError, monomials
-from .likelihood import HistogramFit, fit_histograms
-from .linear_noise import linear_noise, linear_noise_correlations, stationary_linear_noise
-from .manifold import ReductionError
-from .moments import moment_labels
-from .network import ReactionNetwork
-from .odenet import ODENet, ODENetError
-from .polynomials import SolverError
-from .rate_map import RatesError, rate_map
-from .rates import RateFit, fit_rates
-from .rational import RationalError
-from .reactions import NetworkError, Reaction
-from .reduced import ReducedModel
-from .reduction import reduce
-from .reduction_fit import ReductionFitError, learn_reduction
-from .sbml import SBMLError, SBMLModel, read_antimony, read_sbml, write_sbml
-from .simulator import SimulationError
-from .slow_coordinates import slow_coordinates
-from .slow_scale import SlowScaleEnsemble, sample_slow
-from .state_distribution import FSPError, StateDistribution
-from .stationary import StationaryDistribution, stationary_distribution
-from .timescales import TimeScaleError, TimeScales, derivative_correlations, time_scales
-from .timeseries import DataError
+from .learning.estimation import EstimationError
+from .learning.library import LibraryError, monomials
+from .learning.likelihood import HistogramFit, fit_histograms
+from .learning.odenet import ODENet, ODENetError
+from .learning.rate_map import RatesError, rate_map
+from .learning.rates import RateFit, fit_rates
+from .learning.rational import RationalError
+from .learning.timeseries import DataError
+from .networks.expressions import Expression, ExpressionError
+from .networks.laws import Condition, RateLaw
+from .networks.network import ReactionNetwork
+from .networks.reactions import NetworkError, Reaction
+from .networks.slow_coordinates import slow_coordinates
+from .projection.fsp import finite_state_projection
+from .projection.state_distribution import FSPError, StateDistribution
+from .projection.stationary import StationaryDistribution, stationary_distribution
+from .reduction.averaged_network import AveragedNetwork
+from .reduction.exchange import ExchangeError, coefficient_sensitivity, exchange_terms
+from .reduction.fast_subsystem import SlowScaleError
+from .reduction.learned_reduction import LearnedReduction
+from .reduction.manifold import ReductionError
+from .reduction.reduced import ReducedModel
+from .reduction.reduction_fit import ReductionFitError, learn_reduction
+from .reduction.slow_scale import SlowScaleEnsemble, sample_slow
+from .reduction.symbolic import reduce
+from .reduction.timescales import TimeScaleError, TimeScales, derivative_correlations, time_scales
+from .sampling.approximate import LangevinEnsemble, sample_langevin, sample_tau_leap
+from .sampling.distances import sampling_floor, total_variation
+from .sampling.ensemble import Ensemble, EnsembleError
+from .sampling.ensemble_io import load_ensemble
+from .sampling.gillespie import first_passage, record_events, sample
+from .sampling.simulator import SimulationError
+from .sbml.files import SBMLError, SBMLModel, read_antimony, read_sbml, write_sbml
 
 __all__ = [
     "AveragedNetwork",

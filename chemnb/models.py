@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .network import ReactionNetwork
+from .networks.network import ReactionNetwork
 
 
 def single_progenitor(**rates: float) -> ReactionNetwork:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .expressions import closest, listing
+from .networks.expressions import closest, listing
 
 RECORDS = "application/vnd.chemnb.records+json"
 

@@ -13,10 +13,10 @@ from scipy import stats
 import chemnb as cn
 from chemnb._kernels.random import stream
 from chemnb._kernels.variates import log_poisson, normal_pair, poisson
-from chemnb.approximate import LangevinEnsemble, _Leaper, sample_langevin, sample_tau_leap
-from chemnb.ensemble import EnsembleError
-from chemnb.network import NetworkError, ReactionNetwork
-from chemnb.simulator import SimulationError
+from chemnb.networks.network import NetworkError, ReactionNetwork
+from chemnb.sampling.approximate import LangevinEnsemble, _Leaper, sample_langevin, sample_tau_leap
+from chemnb.sampling.ensemble import EnsembleError
+from chemnb.sampling.simulator import SimulationError
 
 DECAY = ReactionNetwork("A -> 0 ; 1")
 USUAL = dict(epsilon=0.03, max_steps=10**7)

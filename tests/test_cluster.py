@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import chemnb as cn
-from chemnb import checkpoint as saving
-from chemnb import cluster
-from chemnb.ensemble import EnsembleError
-from chemnb.network import ReactionNetwork
-from chemnb.simulator import SimulationError
+from chemnb.networks.network import ReactionNetwork
+from chemnb.sampling import checkpoint as saving
+from chemnb.sampling import cluster
+from chemnb.sampling.ensemble import EnsembleError
+from chemnb.sampling.simulator import SimulationError
 
 SKIN = cn.models.single_progenitor()
 # A run takes a few milliseconds, so that a job can be interrupted.
@@ -78,7 +78,7 @@ def test_progress_is_shown(client, monkeypatch):
         def __exit__(self, *_):
             return None
 
-    monkeypatch.setattr("chemnb.gillespie.progress_bar", lambda *_: Bar())
+    monkeypatch.setattr("chemnb.sampling.gillespie.progress_bar", lambda *_: Bar())
     cn.sample(SKIN, runs=2000, client=client, **JOB)
     assert sum(shown) == 2000 and len(shown) > 4 and shown[0] == 0
 
@@ -195,7 +195,7 @@ def test_dask_and_netcdf_are_imported_only_where_they_are_used():
 JOB_TEXT = """
 import sys
 import chemnb as cn
-from chemnb import checkpoint
+from chemnb.sampling import checkpoint
 from tests.test_cluster import SLOW_JOB
 checkpoint.SECONDS_BETWEEN = 0.2
 where = {}
@@ -241,9 +241,9 @@ def test_an_interrupted_job_goes_on_where_it_was(tmp_path, end, where):
         done.append(ensemble.runs)
         return fill(ensemble, simulator, runs, *rest)
 
-    fill = cn.gillespie._filled
+    fill = cn.sampling.gillespie._filled
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(cn.gillespie, "_filled", look)
+        patched.setattr(cn.sampling.gillespie, "_filled", look)
         runs = saved.runs + 100
         data = cn.sample(**SLOW_JOB, runs=runs, checkpoint=folder)
     assert done == [saved.runs]
@@ -309,7 +309,7 @@ def test_half_an_addition_is_never_saved(tmp_path, monkeypatch):
     """The interrupt key may be heard between two sums: what was saved before is kept."""
     monkeypatch.setattr(saving, "SECONDS_BETWEEN", 0.0)
     job = dict(network=SKIN, runs=2000, checkpoint=tmp_path) | JOB
-    record = sys.modules["chemnb.record"]
+    record = sys.modules["chemnb.sampling.record"]
     count, calls = record.count_states, []
 
     def count_states(*arguments):
@@ -349,7 +349,7 @@ def test_the_work_is_not_copied_to_the_worker_for_each_run(client):
     """A task is small: the network and what to record, never the results so far."""
     import pickle
 
-    simulator = cn.gillespie.Simulator(SKIN, np.array([10, 0]), np.array([1.0]), 1)
+    simulator = cn.sampling.gillespie.Simulator(SKIN, np.array([10, 0]), np.array([1.0]), 1)
     ensemble = cn.sample(SKIN, {"A": 10}, [1.0], 2000, seed=1, histograms=[1.0])
     task = cluster._task(ensemble, simulator, 2000, 500)
     assert len(pickle.dumps(task)) < 5000 and task.keep == 500

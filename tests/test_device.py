@@ -8,12 +8,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import chemnb as cn
-from chemnb import device as devices
 from chemnb import models
 from chemnb._kernels import random as streams
-from chemnb.device import DeviceSimulator, check_device
-from chemnb.network import ReactionNetwork
-from chemnb.simulator import SimulationError, Simulator
+from chemnb.networks.network import ReactionNetwork
+from chemnb.sampling import device as devices
+from chemnb.sampling.device import DeviceSimulator, check_device
+from chemnb.sampling.simulator import SimulationError, Simulator
 from tests.benchmarks import device as benchmark
 
 DECAY = ReactionNetwork("A -> 0 ; 1")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import poisson
 
-from chemnb.distances import sampling_floor, total_variation
+from chemnb.sampling.distances import sampling_floor, total_variation
 
 
 def on(values, first=0, name="A"):

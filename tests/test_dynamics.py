@@ -5,10 +5,10 @@ import pytest
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
-from chemnb.dynamics import DynamicsError, integrate
-from chemnb.equations import EquationError, mass_action, moment_equations
-from chemnb.network import NetworkError, ReactionNetwork
-from chemnb.polynomials import SolverError
+from chemnb.equations.dynamics import DynamicsError, integrate
+from chemnb.equations.polynomials import SolverError
+from chemnb.equations.symbolic import EquationError, mass_action, moment_equations
+from chemnb.networks.network import NetworkError, ReactionNetwork
 
 SKIN = ReactionNetwork(
     """

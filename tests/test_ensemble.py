@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from chemnb.approximate import sample_langevin
-from chemnb.ensemble import Ensemble, EnsembleError
-from chemnb.ensemble_io import load_ensemble
-from chemnb.gillespie import sample
-from chemnb.moments import moment_indices, moment_label, moment_labels
-from chemnb.network import ReactionNetwork
-from chemnb.simulator import SimulationError
+from chemnb.equations.moments import moment_indices, moment_label, moment_labels
+from chemnb.networks.network import ReactionNetwork
+from chemnb.sampling.approximate import sample_langevin
+from chemnb.sampling.ensemble import Ensemble, EnsembleError
+from chemnb.sampling.ensemble_io import load_ensemble
+from chemnb.sampling.gillespie import sample
+from chemnb.sampling.simulator import SimulationError
 
 PAIR = ReactionNetwork("A <-> B ; 1, 1")
 BIRTH_DEATH = ReactionNetwork("0 -> A ; 4 \n A -> 0 ; 0.5")

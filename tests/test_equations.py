@@ -10,16 +10,16 @@ import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chemnb.closures import Closure
-from chemnb.equations import (
+from chemnb.equations.closures import Closure
+from chemnb.equations.moments import moment_labels
+from chemnb.equations.symbolic import (
     EquationError,
     mass_action,
     master_equation,
     moment_equations,
     propensities,
 )
-from chemnb.moments import moment_labels
-from chemnb.network import NetworkError, ReactionNetwork
+from chemnb.networks.network import NetworkError, ReactionNetwork
 
 CANDIDATE = ReactionNetwork(
     """
@@ -290,7 +290,7 @@ def _value(polynomial, values):
 
 def _as_kind(raw, means, kind, n):
     """Raw moments (a function of the index) as a dictionary of raw or central moments."""
-    from chemnb.closures import below, choose, subtract
+    from chemnb.equations.closures import below, choose, subtract
 
     result = {}
     for index in product(range(7), repeat=n):

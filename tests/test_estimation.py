@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import curve_fit, lsq_linear, nnls
 
-from chemnb.estimation import (
+from chemnb.equations.polynomials import PolynomialSystem, SolverError
+from chemnb.learning.estimation import (
     Estimate,
     EstimationError,
     constrained_least_squares,
@@ -17,7 +18,6 @@ from chemnb.estimation import (
     normal_quantile,
     whitener,
 )
-from chemnb.polynomials import PolynomialSystem, SolverError
 
 RNG = np.random.default_rng(20)
 DESIGN = RNG.normal(size=(30, 3))

@@ -9,8 +9,8 @@ from scipy.stats import chi2, expon, kstest, nbinom, poisson
 
 import chemnb as cn
 from chemnb import models
-from chemnb.network import ReactionNetwork
-from chemnb.simulator import METHODS, Simulator, choose_method
+from chemnb.networks.network import ReactionNetwork
+from chemnb.sampling.simulator import METHODS, Simulator, choose_method
 
 EXACT = [method for method in METHODS if method != "auto"]
 

@@ -7,7 +7,7 @@ import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chemnb.expressions import Expression, ExpressionError, closest, listing, symbol_latex
+from chemnb.networks.expressions import Expression, ExpressionError, closest, listing, symbol_latex
 
 NAMES = ("a", "k_1", "lam", "r2")
 VALUES = {"a": 0.75, "k_1": 2.5, "lam": 1.1, "r2": -0.3}

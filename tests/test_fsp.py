@@ -10,9 +10,9 @@ from scipy.linalg import expm
 from scipy.sparse import csr_array
 from scipy.stats import binom, poisson
 
-from chemnb.fsp import FSPError, finite_state_projection
-from chemnb.network import ReactionNetwork
-from chemnb.uniformisation import _poisson_weights, uniformise
+from chemnb.networks.network import ReactionNetwork
+from chemnb.projection.fsp import FSPError, finite_state_projection
+from chemnb.projection.uniformisation import _poisson_weights, uniformise
 
 from .oracles import dense_master_equation, generating_function
 

@@ -11,7 +11,7 @@ from scipy.sparse import csc_array
 from scipy.stats import binom
 
 from chemnb import ReactionNetwork, finite_state_projection
-from chemnb.contour import contour_exponential
+from chemnb.projection.contour import contour_exponential
 
 FAST = ReactionNetwork("A <-> B ; 1e6, 3e6 \n B -> 0 ; 1")
 

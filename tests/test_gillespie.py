@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 from scipy.stats import binom, poisson
 
 import chemnb as cn
-from chemnb import blocks, models
+from chemnb import models
 from chemnb._kernels import direct, lanes
 from chemnb._kernels import random as streams
 from chemnb._kernels.network import propensity
-from chemnb.first_answer import simulate
-from chemnb.gillespie import sample
-from chemnb.network import NetworkError, ReactionNetwork
-from chemnb.simulator import SimulationError, Simulator
-from chemnb.tables import reaction_tables
+from chemnb.networks.network import NetworkError, ReactionNetwork
+from chemnb.networks.tables import reaction_tables
+from chemnb.sampling import blocks
+from chemnb.sampling.first_answer import simulate
+from chemnb.sampling.gillespie import sample
+from chemnb.sampling.simulator import SimulationError, Simulator
 from tests import oracles
 
 METHODS = ["direct", "first-reaction", "next-reaction", "tree"]
@@ -379,7 +380,7 @@ def test_a_first_answer_needs_no_numba():
         "import sys, chemnb as cn; net = cn.ReactionNetwork('A -> 0 ; 1'); "
         "first = cn.sample(net, [9], [0, 1, 9], 200, seed=3, keep=300); "
         "assert 'numba' not in sys.modules; "
-        "from chemnb.simulator import Simulator; Simulator(net, [9], [1.0], 3).run(256, 5); "
+        "from chemnb.sampling.simulator import Simulator; Simulator(net, [9], [1.0], 3).run(256, 5); "
         "assert 'chemnb._kernels.direct' in sys.modules; "  # only the very first runs do without
         "again = cn.sample(net, [9], [0, 1, 9], 200, seed=3, keep=300); "
         "assert (first.paths == again.paths).all()"

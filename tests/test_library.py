@@ -10,7 +10,7 @@ import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chemnb.library import Library, LibraryError, monomials, state_symbols
+from chemnb.learning.library import Library, LibraryError, monomials, state_symbols
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 import chemnb as cn
 from chemnb import FSPError, ReactionNetwork, finite_state_projection
-from chemnb.likelihood import fit_histograms
+from chemnb.learning.likelihood import fit_histograms
 
 NAMES = ["r1", "r2", "lam", "Gamma", "k1", "k2"]
 TRUTH = {"r1": 0.0836, "r2": 0.0764, "lam": 1.1, "Gamma": 0.31, "k1": 0.0, "k2": 0.0}
@@ -60,7 +60,7 @@ def test_the_six_rates_of_the_candidate_are_found_from_a_poor_start():
     distance = (table["value"] - [TRUTH[name] for name in table.index]) / table["standard error"]
     assert np.nanmax(np.abs(distance)) < 4
     # no neighbour is more likely
-    from chemnb.likelihood import _Point, _read
+    from chemnb.learning.likelihood import _Point, _read
 
     times, tables, initial, runs = _read(CANDIDATE, data, None, None)
     for name in ("r2", "lam"):

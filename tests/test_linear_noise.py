@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 import chemnb as cn
-from chemnb.linear_noise import (
+from chemnb.equations.linear_noise import (
     linear_noise,
     linear_noise_correlations,
     stationary_linear_noise,
 )
-from chemnb.network import NetworkError, ReactionNetwork
-from chemnb.polynomials import SolverError
+from chemnb.equations.polynomials import SolverError
+from chemnb.networks.network import NetworkError, ReactionNetwork
 
 TIMES = [0.0, 0.5, 2.0, 6.0]
 # c' = -(c - 1/2)(c - 2)(c - 4): stable at 1/2 and 4

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chemnb import models
-from chemnb.conservation import law_text, left_null_space
-from chemnb.expressions import Expression
-from chemnb.network import NetworkError, ReactionNetwork
-from chemnb.reactions import Reaction
+from chemnb.networks.conservation import law_text, left_null_space
+from chemnb.networks.expressions import Expression
+from chemnb.networks.network import NetworkError, ReactionNetwork
+from chemnb.networks.reactions import Reaction
 
 ENZYME = ReactionNetwork("S + E <-> C ; a, b \n C -> E + P ; c", a=1.0, b=0.5, c=2.0)
 SKIN = models.single_progenitor()

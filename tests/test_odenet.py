@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
-from chemnb.gillespie import sample
-from chemnb.library import monomials
+from chemnb.equations.polynomials import SolverError
+from chemnb.learning.library import monomials
+from chemnb.learning.odenet import ODENet, ODENetError
+from chemnb.learning.timeseries import DataError, read_experiments
 from chemnb.models import single_progenitor
-from chemnb.odenet import ODENet, ODENetError
-from chemnb.polynomials import SolverError
-from chemnb.timeseries import DataError, read_experiments
+from chemnb.sampling.gillespie import sample
 
 TIMES = np.linspace(0, 10, 41)
 DECAY = (np.linspace(0, 4, 9), np.exp(-0.5 * np.linspace(0, 4, 9)))
@@ -653,7 +653,7 @@ def test_adam_goes_back_from_a_blow_up():
 
 def test_adam_interrupted(monkeypatch):
     pytest.importorskip("torchdiffeq")
-    from chemnb import _adam
+    from chemnb.learning import adam as _adam
 
     step, calls = _adam.Descent.step, []
 

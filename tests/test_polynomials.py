@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import expm
 
-from chemnb.polynomials import PolynomialSystem, SolverError
+from chemnb.equations.polynomials import PolynomialSystem, SolverError
 
 LOGISTIC = PolynomialSystem(["y"], [(0, {0: 1}), (0, {0: 2})])
 # y1' = a y1 - b y1 y2,  y2' = c y1 y2 - d y2

@@ -1,5 +1,6 @@
 """The project's own files agree with each other, and the README tells the truth."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -133,6 +134,33 @@ def test_the_package_lists_all_its_folders():
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
     found = {p.parent.relative_to(ROOT) for p in (ROOT / "chemnb").rglob("__init__.py")}
     assert {".".join(folder.parts) for folder in found} == set(listed["packages"])
+
+
+# From the ground up: a floor imports from the floors below it, never from its own.
+FLOORS = (
+    {"networks", "progress", "plots"},
+    {"_kernels", "equations", "models", "paper", "sbml"},
+    {"projection", "sampling"},
+    {"learning"},
+    {"reduction"},
+    {"__init__"},
+)
+
+
+def test_the_rooms_of_the_package_import_only_from_below():
+    floor = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
+    package = ROOT / "chemnb"
+    for path in package.rglob("*.py"):
+        *folders, _ = place = path.relative_to(package).with_suffix("").parts
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.ImportFrom) or not node.level:
+                continue
+            base = list(folders[: len(folders) - node.level + 1])
+            names = node.module.split(".") if node.module else [node.names[0].name]
+            room = (base + names)[0]
+            if room in (place[0], "__version__"):
+                continue
+            assert floor[room] < floor[place[0]], f"{path.name} imports from {room}"
 
 
 def test_the_package_is_imported_without_heavy_libraries():

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chemnb as cn
-from chemnb.expressions import Expression, ExpressionError
-from chemnb.laws import Condition, RateLaw
-from chemnb.network import NetworkError, ReactionNetwork
-from chemnb.reactions import Reaction
+from chemnb.networks.expressions import Expression, ExpressionError
+from chemnb.networks.laws import Condition, RateLaw
+from chemnb.networks.network import NetworkError, ReactionNetwork
+from chemnb.networks.reactions import Reaction
 
 HILL = ReactionNetwork(
     "0 -> P ; law: beta*K**n/(K**n + (R/V)**n) \n P -> 0 ; 1 \n 0 <-> R ; 2, 1",

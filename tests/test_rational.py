@@ -8,7 +8,7 @@ import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chemnb.rational import RationalError, RationalFamily, Tie
+from chemnb.learning.rational import RationalError, RationalFamily, Tie
 
 GENE = RationalFamily(["G", "GP", "GP2"], ["P"], 2)
 QSSA = {

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chemnb as cn
-from chemnb.manifold import Implicit
-from chemnb.slow_coordinates import inner_laws
-from chemnb.steady_state import FastEquations
+from chemnb.networks.slow_coordinates import inner_laws
+from chemnb.reduction.manifold import Implicit
+from chemnb.reduction.steady_state import FastEquations
 from tests.reduction_cases import (
     GENE,
     GENE_FAST,

@@ -14,16 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chemnb import models
-from chemnb.dynamics import integrate
-from chemnb.ensemble import Ensemble
-from chemnb.exchange import ExchangeError, coefficient_sensitivity, exchange_terms
-from chemnb.gillespie import sample
-from chemnb.network import ReactionNetwork
-from chemnb.rational import RationalError
-from chemnb.reduction import reduce
-from chemnb.reduction_fit import ReductionFitError, learn_reduction
-from chemnb.smoothing import noise_level, smooth
-from chemnb.timeseries import DataError
+from chemnb.equations.dynamics import integrate
+from chemnb.learning.rational import RationalError
+from chemnb.learning.smoothing import noise_level, smooth
+from chemnb.learning.timeseries import DataError
+from chemnb.networks.network import ReactionNetwork
+from chemnb.reduction.exchange import ExchangeError, coefficient_sensitivity, exchange_terms
+from chemnb.reduction.reduction_fit import ReductionFitError, learn_reduction
+from chemnb.reduction.symbolic import reduce
+from chemnb.sampling.ensemble import Ensemble
+from chemnb.sampling.gillespie import sample
 
 FAST = ["G", "GP", "GP2"]
 SUPPORT = {"b1", "b2", "b3", "a11", "a22", "a33"}
@@ -362,7 +362,7 @@ def test_segments_through_the_slow_equations():
 
 
 def test_a_fit_that_is_not_at_a_minimum_is_not_called_converged(monkeypatch):
-    monkeypatch.setattr("chemnb._reduction_odenet._ROUNDS", 0)
+    monkeypatch.setattr("chemnb.reduction.reduction_odenet._ROUNDS", 0)
     learned = learn(
         paper_run(), method="odenet", degree=2, total=None, iterations=5, threshold=None
     )
@@ -372,7 +372,7 @@ def test_a_fit_that_is_not_at_a_minimum_is_not_called_converged(monkeypatch):
 
 
 def test_an_interrupted_training_keeps_the_best_so_far(monkeypatch):
-    from chemnb import _adam
+    from chemnb.learning import adam as _adam
 
     step, count = _adam.Descent.step, iter(range(1000))
 

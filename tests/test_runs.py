@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from scipy.stats import expon, kstest
 
 import chemnb as cn
-from chemnb.network import NetworkError, ReactionNetwork
-from chemnb.simulator import METHODS, SimulationError, Simulator
+from chemnb.networks.network import NetworkError, ReactionNetwork
+from chemnb.sampling.simulator import METHODS, SimulationError, Simulator
 
 EXACT = [method for method in METHODS if method != "auto"]
 DECAY = ReactionNetwork("A -> 0 ; 1")

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chemnb as cn
-from chemnb._sbml_math import AVOGADRO
-from chemnb.sbml import SBMLError, read_antimony, read_sbml, write_sbml
+from chemnb.sbml.files import SBMLError, read_antimony, read_sbml, write_sbml
+from chemnb.sbml.formulas import AVOGADRO
 
 libsbml = pytest.importorskip("libsbml")
 

@@ -11,13 +11,15 @@ from scipy.linalg import expm, null_space
 from scipy.stats import binom, poisson
 
 import chemnb as cn
-from chemnb import blocks, fast_subsystem, models, slow_scale
+from chemnb import models
 from chemnb._kernels import slow_scale as kernel
-from chemnb.averaged_network import PROPENSITIES, AveragedNetwork
-from chemnb.fast_subsystem import SlowScaleError, equilibrium, falling_factorials
-from chemnb.network import NetworkError, ReactionNetwork
-from chemnb.simulator import SimulationError
-from chemnb.slow_scale import sample_slow
+from chemnb.networks.network import NetworkError, ReactionNetwork
+from chemnb.reduction import fast_subsystem, slow_scale
+from chemnb.reduction.averaged_network import PROPENSITIES, AveragedNetwork
+from chemnb.reduction.fast_subsystem import SlowScaleError, equilibrium, falling_factorials
+from chemnb.reduction.slow_scale import sample_slow
+from chemnb.sampling import blocks
+from chemnb.sampling.simulator import SimulationError
 from tests import oracles
 
 ENZYME = ReactionNetwork("E + S <-> C ; 1000, 900 \n C -> E + P ; 0.5", volume=3)

@@ -10,7 +10,7 @@ from scipy.stats import binom, nbinom, poisson
 
 import chemnb as cn
 from chemnb import FSPError, ReactionNetwork, finite_state_projection
-from chemnb.stationary import stationary_distribution
+from chemnb.projection.stationary import stationary_distribution
 
 TOGGLE = ReactionNetwork(
     """

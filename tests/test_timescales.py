@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 import chemnb as cn
-from chemnb.fluxes import Fluxes
-from chemnb.slow_coordinates import directions, inner_laws, slow_coordinates, totals
-from chemnb.timescales import TimeScaleError, derivative_correlations, time_scales
+from chemnb.networks.fluxes import Fluxes
+from chemnb.networks.slow_coordinates import directions, inner_laws, slow_coordinates, totals
+from chemnb.reduction.timescales import TimeScaleError, derivative_correlations, time_scales
 from tests.reduction_cases import GENE, GENE_FAST, GENE_START, SEVEN, scales_are_right
 
 matplotlib.use("Agg")

@@ -48,7 +48,7 @@ def power_series(
     weights : float64 (times, terms)
     first, last : int
         ``last - first`` even, unless it is the end of the series.
-    values ... entries : the tables of `chemnb.uniformisation`
+    values ... entries : the tables of `chemnb.projection.uniformisation`
     now : float64 (1 + D, n)
         Power ``first`` applied to the start, and its derivatives; becomes power ``last``.
     work : float64 (1 + D, n)

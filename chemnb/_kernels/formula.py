@@ -1,10 +1,10 @@
-"""Rate laws and conditions as programs of a small stack machine (made by `chemnb.programs`)."""
+"""Rate laws and conditions as programs of a small stack machine (made by `chemnb.networks.programs`)."""
 
 import math
 
 import numpy as np
 
-from ..operations import (
+from ..networks.operations import (
     ABS,
     ADD,
     AND,

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from ..operations import (
+from ..networks.operations import (
     ABS,
     ADD,
     AND,

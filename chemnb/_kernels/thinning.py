@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from ..operations import TIME
+from ..networks.operations import TIME
 from .compiled import allocating, compiled
 from .intervals import upper_bound
 from .network import (

@@ -74,7 +74,9 @@ def cost(nanoseconds, what):
 
 def expected_events(network, start, end):
     """Return the mean number of reactions of a run, counted in runs of its own."""
-    simulator = cn.simulator.Simulator(network, network.counts(start), [end], 10**6, method="tree")
+    simulator = cn.sampling.simulator.Simulator(
+        network, network.counts(start), [end], 10**6, method="tree"
+    )
     return simulator.run(0, 300).events.mean()
 
 

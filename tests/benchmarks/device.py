@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 import chemnb as cn
-from chemnb.device import check_device
+from chemnb.sampling.device import check_device
 from tests.benchmarks import _peers
 
 RUNS = {"w1": 1_000_000, "w2": 200_000}

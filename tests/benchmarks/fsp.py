@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse.linalg import expm_multiply
 
 import chemnb as cn
-from chemnb.state_space import StateSpace
+from chemnb.projection.state_space import StateSpace
 from tests.benchmarks._peers import cost, interleaved, ratio
 
 BOX, START, END = {"A": 99, "B": 199}, {"A": 10, "B": 0}, 20.0

@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 import chemnb as cn
-from chemnb.simulator import Simulator
+from chemnb.sampling.simulator import Simulator
 from tests.benchmarks import _peers, w1
 
 REPEATS = 7

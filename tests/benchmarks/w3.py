@@ -7,7 +7,7 @@ takes at 100 (the direct method in lockstep) is faster there and has a record of
 
 import numpy as np
 
-from chemnb.simulator import Simulator
+from chemnb.sampling.simulator import Simulator
 from tests.benchmarks import _peers
 
 RUNS = {"tree_100": 600, "auto_100": 1024, "tree_1000": 60, "sparse_1000": 2, "next_1000": 60}

@@ -23,8 +23,8 @@ import time
 import numpy as np
 
 import chemnb as cn
-from chemnb.approximate import sample_langevin, sample_tau_leap
-from chemnb.linear_noise import linear_noise
+from chemnb.equations.linear_noise import linear_noise
+from chemnb.sampling.approximate import sample_langevin, sample_tau_leap
 
 TIMES = [0.5, 4.0]
 EPSILON = 0.03

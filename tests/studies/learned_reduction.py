@@ -29,9 +29,9 @@ import numpy as np
 import sympy
 
 import chemnb as cn
-from chemnb.exchange import coefficient_sensitivity, exchange_terms
-from chemnb.rational import RationalError
-from chemnb.reduction_fit import learn_reduction
+from chemnb.learning.rational import RationalError
+from chemnb.reduction.exchange import coefficient_sensitivity, exchange_terms
+from chemnb.reduction.reduction_fit import learn_reduction
 
 FAST, TERMS = ["G", "GP", "GP2"], ["b1", "b2", "a11", "a22", "a33"]
 SUPPORT = {"b1", "b2", "b3", "a11", "a22", "a33"}

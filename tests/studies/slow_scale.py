@@ -22,9 +22,9 @@ from scipy.sparse import coo_array, diags_array, eye_array
 from scipy.sparse.linalg import splu
 
 import chemnb as cn
-from chemnb.averaged_network import PROPENSITIES, AveragedNetwork
-from chemnb.slow_scale import sample_slow
-from chemnb.state_space import StateSpace
+from chemnb.projection.state_space import StateSpace
+from chemnb.reduction.averaged_network import PROPENSITIES, AveragedNetwork
+from chemnb.reduction.slow_scale import sample_slow
 
 FAST = ["G + P <-> GP", "GP + P <-> GP2"]
 TOTAL = "P + GP + 2 GP2"

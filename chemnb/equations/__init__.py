@@ -1,0 +1,1 @@
+"""Equations of a network, as formulas and as numbers."""

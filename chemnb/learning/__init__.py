@@ -1,0 +1,1 @@
+"""Equations and rate constants from data."""

@@ -1,0 +1,269 @@
+"""What a fit of equations found: coefficients with intervals, formulas, forecasts, a verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..networks.expressions import listing
+from .estimation import normal_quantile
+from .library import Library, state_symbols
+from .selection import Choice
+from .timeseries import check_times, read_initial
+from .trajectories import Pair, TrajectoryProblem
+
+_COLLINEAR = 1000.0  # condition number of normalised columns that calls for a warning
+_NAMED = 6  # collinear terms that are named in the advice
+
+
+class LearnedEquations(list):
+    """Learned equations as a list of SymPy equations that shows itself as LaTeX.
+
+    Parameters
+    ----------
+    parts : sequence of (symbol, [(coefficient, term), ...])
+        In the order in which they are shown.
+    """
+
+    def __init__(self, parts) -> None:
+        import sympy
+
+        t = sympy.Symbol("t")
+        self._parts = list(parts)
+        super().__init__(
+            sympy.Eq(sympy.Derivative(symbol, t), sum(c * g for c, g in terms), evaluate=False)
+            for symbol, terms in self._parts
+        )
+
+    def __str__(self) -> str:
+        return "\n".join(f"d/dt {equation.lhs.args[0]} = {equation.rhs}" for equation in self)
+
+    def _repr_latex_(self) -> str:
+        import sympy
+
+        from ..equations.typeset import aligned, latex, term_latex
+
+        one = sympy.Integer(1)
+        rows = [
+            (
+                rf"\frac{{d{latex(symbol)}}}{{dt}}",
+                [term_latex(c, one, "" if term == 1 else latex(term)) for c, term in terms],
+            )
+            for symbol, terms in self._parts
+        ]
+        return f"$\\displaystyle {aligned(rows)}$"
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a fit went.
+
+    Attributes
+    ----------
+    converged : bool
+        Whether the loss is at a minimum.
+    iterations : int
+        Of the last fit.
+    loss : float
+        Levenberg-Marquardt: the weighted sum of squares; Adam: Eq. 2.
+    verdict : str
+        The same in words, with what is suspicious about the fit.
+    condition_number : float
+        Of the library's columns along the data, each of length one.
+    collinear : tuple of str
+        Terms that these data can hardly tell apart.
+    advice : str
+        What would help; empty if nothing is wrong.
+    path : tuple of (terms, score)
+        The choices that the selection went through.
+    history : ndarray
+        Adam: the loss of every iteration.
+    """
+
+    converged: bool
+    iterations: int
+    loss: float
+    verdict: str
+    condition_number: float
+    collinear: tuple[str, ...] = ()
+    advice: str = ""
+    path: tuple = ()
+    history: np.ndarray = field(default_factory=lambda: np.zeros(0), repr=False)
+
+    def __str__(self) -> str:
+        return self.verdict + (f"\n{self.advice}" if self.advice else "")
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Learned coefficients of dy/dt = θΓ(y).
+
+    Attributes
+    ----------
+    problem : TrajectoryProblem
+        The data and the library, bound to their names.
+    candidates, pairs : list of (equation, term)
+        What could be used, and what was kept.
+    scaled : ndarray (pairs,)
+        θ of the kept pairs in the units of the problem.
+    errors : ndarray (pairs, pairs)
+        Covariance of θ in the user's units; NaN where unknown.
+    report : Report
+    """
+
+    problem: TrajectoryProblem
+    candidates: list[Pair]
+    pairs: list[Pair]
+    scaled: np.ndarray
+    errors: np.ndarray
+    report: Report
+
+    @property
+    def library(self) -> Library:
+        """The library, bound to the names of the data."""
+        return self.problem.library
+
+    @property
+    def values(self) -> np.ndarray:
+        """θ of the kept pairs in the user's units."""
+        return self.scaled * self.problem.factors(self.pairs)
+
+    def coefficients(self, level: float):
+        """Every candidate term: value, standard error, interval, and whether it was kept."""
+        import pandas as pd
+
+        names, labels = self.library.names, self.library.labels
+        errors = np.sqrt(np.clip(np.diag(self.errors), 0.0, None))
+        reach = normal_quantile(level)
+        known = {
+            pair: (value, error, value - reach * error, value + reach * error, True)
+            for pair, value, error in zip(self.pairs, self.values, errors, strict=True)
+        }
+        nothing = (0.0, np.nan, np.nan, np.nan, False)
+        rows = [
+            (names[row], labels[term], *known.get((row, term), nothing))
+            for row, term in self.candidates
+        ]
+        columns = ["equation", "term", "value", "standard error", "lower", "upper", "kept"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def theta(self):
+        """Coefficients as DataArray (equation, term); dropped terms are zero."""
+        import xarray as xr
+
+        library = self.library
+        table = np.zeros((len(library.names), len(library)))
+        for (row, term), value in zip(self.pairs, self.values, strict=True):
+            table[row, term] = value
+        coords = {"equation": list(library.names), "term": list(library.labels)}
+        return xr.DataArray(table, coords=coords, dims=("equation", "term"))
+
+    def covariance(self):
+        """Covariance of the errors of the kept coefficients, DataFrame by (equation, term)."""
+        import pandas as pd
+
+        library = self.library
+        index = pd.MultiIndex.from_tuples(
+            [(library.names[row], library.labels[term]) for row, term in self.pairs],
+            names=["equation", "term"],
+        )
+        return pd.DataFrame(self.errors, index=index, columns=index)
+
+    def equations(self, digits: int = 4) -> LearnedEquations:
+        """Return the learned equations as SymPy equations with rounded coefficients."""
+        import sympy
+
+        library = self.library
+        symbols = state_symbols(library.names)
+        terms = library.to_sympy(symbols)
+        sums: dict[str, list] = {name: [] for name in library.names}
+        for (row, term), value in zip(self.pairs, self.values, strict=True):
+            rounded = sympy.Float(f"{value:.{digits}g}", digits)
+            sums[library.names[row]].append((rounded, terms[term]))
+        return LearnedEquations((symbols[name], parts) for name, parts in sums.items())
+
+    def predict(self, initial, times):
+        """Return the solution of the learned equations, labelled as the data were (DataArray).
+
+        Parameters
+        ----------
+        initial : mapping of variable -> value, or sequence
+            State at t = 0.
+        times : sequence of float
+            Increasing, zero or more.
+
+        Raises
+        ------
+        SolverError
+            If the learned equations blow up from there.
+        """
+        import xarray as xr
+
+        problem = self.problem
+        names = problem.library.names
+        times = np.asarray(times, dtype=float)
+        check_times(times, "predict")
+        start = read_initial(initial, list(names), "predict") / problem.scale
+        if self.pairs:
+            values = problem.library.system(self.pairs).solve(self.scaled, start, times)
+        else:
+            values = np.tile(start, (len(times), 1))
+        dimension = problem.experiments[0].dimension
+        coords = {"time": times, dimension: list(names)}
+        return xr.DataArray(values * problem.scale, coords=coords, dims=list(coords))
+
+
+def make_report(problem: TrajectoryProblem, candidates, choice: Choice, training, dead) -> Report:
+    """Return the verdict on a fit; ``training`` is what Adam did, or None."""
+    estimate = choice.estimate
+    condition, collinear = collinearity(problem, candidates)
+    verdict = estimate.message
+    if problem.absolute and training is None:
+        freedom = max(estimate.observations - len(choice.pairs), 1)
+        ratio = estimate.chi_square / freedom
+        verdict += f"; chi-square {estimate.chi_square:.4g} for {freedom} degrees of freedom"
+        if ratio > 1 + 5 * np.sqrt(2 / freedom):
+            verdict += ": these terms do not explain the data within their errors"
+    advice = []
+    if collinear:
+        advice.append(
+            f"{_short(collinear)} are nearly collinear along these data (condition number "
+            f"{condition:.2g}), so their coefficients can hardly be told apart; add experiments "
+            "from other starting states, or restrict the terms with allowed="
+        )
+    if dead:
+        advice.append(f"{listing(dead)} are zero in all data and cannot be learned from them")
+    return Report(
+        estimate.converged if training is None else training.converged,
+        estimate.iterations if training is None else len(training.history),
+        estimate.chi_square if training is None else training.loss,
+        verdict if training is None else training.verdict,
+        condition, collinear, "; ".join(advice), tuple(choice.path),
+        np.zeros(0) if training is None else training.history,
+    )  # fmt: skip
+
+
+def _short(names) -> str:
+    more = len(names) - _NAMED
+    return listing(names) if more <= 0 else f"{listing(names[:_NAMED])} and {more} more"
+
+
+def collinearity(problem: TrajectoryProblem, candidates) -> tuple[float, tuple[str, ...]]:
+    """Return the worst condition number of an equation's columns, and the terms to blame."""
+    worst, names = 1.0, ()
+    for terms in {tuple(t for r, t in candidates if r == row) for row, _ in candidates}:
+        columns = problem.columns[:, terms] / np.linalg.norm(problem.columns[:, terms], axis=0)
+        triangle = np.linalg.qr(columns, mode="r")
+        square = np.zeros((len(terms), len(terms)))  # rows of zeros: fewer points than terms
+        square[: len(triangle)] = triangle
+        _, values, right = np.linalg.svd(square)
+        condition = values[0] / max(values[-1], 1e-16 * values[0])
+        if condition <= worst:
+            continue
+        worst = condition
+        weak = np.abs(right[values < values[0] / _COLLINEAR])
+        blamed = (weak > 0.3 * weak.max(axis=1, keepdims=True)).any(axis=0)
+        labels = problem.library.labels
+        names = tuple(labels[term] for term in np.array(terms)[blamed])
+    return float(worst), names

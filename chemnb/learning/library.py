@@ -1,0 +1,239 @@
+"""Candidate terms Γ(y) for the right-hand sides that are to be learned (Eqs. 1, 11 and 16)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import combinations_with_replacement
+from math import comb
+
+import numpy as np
+
+from ..equations.polynomials import PolynomialSystem
+from ..networks.expressions import listing
+
+_MOST_TERMS = 2000
+
+
+class LibraryError(ValueError):
+    """A library that cannot be made or used; the message says what, where and the fix."""
+
+
+class Library:
+    r"""Candidate terms :math:`\Gamma(y)` of :math:`dy/dt = \theta\,\Gamma(y)` (Eq. 1).
+
+    A library is written without names, ``monomials(2)``, and bound to the names of the data
+    when it is fitted. What `ODENet` asks of a library is listed here; a kind of library
+    supplies it.
+
+    Attributes
+    ----------
+    names : tuple of str or None
+        The state variables, once bound.
+    """
+
+    names: tuple[str, ...] | None = None
+
+    def bind(self, names: Sequence[str]) -> Library:
+        """Return the same library for these state variables."""
+        raise NotImplementedError
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Name of every term, such as ``A^2`` or ``A B``."""
+        raise NotImplementedError
+
+    def evaluate(self, y) -> np.ndarray:
+        """Return the terms at states y: (..., D) -> (..., terms)."""
+        raise NotImplementedError
+
+    def to_sympy(self, symbols: Mapping[str, object] | None = None) -> list:
+        """Return the terms as SymPy expressions; ``symbols`` maps names to SymPy symbols."""
+        raise NotImplementedError
+
+    def system(self, pairs: Sequence[tuple[int, int]]) -> PolynomialSystem:
+        """Return the numeric equations with one coefficient a pair (equation, term)."""
+        raise NotImplementedError
+
+    def units(self, scale) -> np.ndarray:
+        """Return the value (terms,) of every term where each variable equals its scale (D,)."""
+        raise NotImplementedError
+
+    def factor_table(self) -> np.ndarray:
+        """Return the factors of every term as positions in [y, 1]: (terms, factors)."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class Monomials(Library):
+    """All products of powers of the state variables up to a degree; `monomials` makes it."""
+
+    def __init__(
+        self, degree: int, constant: bool = False, names: Sequence[str] | None = None
+    ) -> None:
+        if not isinstance(degree, (int, np.integer)) or isinstance(degree, bool) or degree < 1:
+            raise LibraryError(
+                f"degree={degree!r} in monomials(degree); use a whole number of 1 or more"
+            )
+        self.degree, self.constant = int(degree), bool(constant)
+        self.names = None if names is None else self._check(names)
+
+    def bind(self, names: Sequence[str]) -> Monomials:
+        """Return the same library for these state variables.
+
+        Raises
+        ------
+        LibraryError
+            If a name is repeated or there would be thousands of terms.
+        """
+        return Monomials(self.degree, self.constant, names)
+
+    @property
+    def terms(self) -> tuple[tuple[int, ...], ...]:
+        """Exponents of every term: lower degrees first, within a degree A², A B, B²."""
+        names = self._bound()
+        degrees = range(0 if self.constant else 1, self.degree + 1)
+        picks = (
+            Counter(pick)
+            for total in degrees
+            for pick in combinations_with_replacement(range(len(names)), total)
+        )
+        return tuple(tuple(pick[i] for i in range(len(names))) for pick in picks)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Name of every term; the constant term is ``1``."""
+        return tuple(
+            " ".join(
+                name if power == 1 else f"{name}^{power}"
+                for name, power in zip(self._bound(), term, strict=True)
+                if power
+            )
+            or "1"
+            for term in self.terms
+        )
+
+    def evaluate(self, y) -> np.ndarray:
+        """Return the terms at states y: (..., D) -> (..., terms)."""
+        y = np.asarray(y, dtype=float)
+        if y.shape[-1:] != (len(self._bound()),):
+            raise LibraryError(
+                f"states of shape {y.shape} for the variables {listing(self.names)}; "
+                f"the last axis needs length {len(self.names)}"
+            )
+        return (y[..., None, :] ** np.array(self.terms)).prod(axis=-1)
+
+    def to_sympy(self, symbols: Mapping[str, object] | None = None) -> list:
+        """Return the terms as SymPy expressions; ``symbols`` maps names to SymPy symbols."""
+        import sympy
+
+        symbols = symbols or {}
+        bases = [symbols.get(name, sympy.Symbol(name)) for name in self._bound()]
+        return [
+            sympy.Mul(*(base**power for base, power in zip(bases, term, strict=True)))
+            for term in self.terms
+        ]
+
+    def system(self, pairs: Sequence[tuple[int, int]]) -> PolynomialSystem:
+        """Return the numeric equations with one coefficient a pair (equation, term)."""
+        terms = self.terms
+        return PolynomialSystem(
+            self._bound(), [(row, dict(enumerate(terms[term]))) for row, term in pairs]
+        )
+
+    def units(self, scale) -> np.ndarray:
+        """Return the value (terms,) of every term where each variable equals its scale (D,)."""
+        return self.evaluate(scale)
+
+    def factor_table(self) -> np.ndarray:
+        """Return the factors of every term as positions in [y, 1]: (terms, degree)."""
+        last = len(self._bound())
+        table = np.full((len(self.terms), self.degree), last, dtype=np.int64)
+        for row, term in zip(table, self.terms, strict=True):
+            factors = [i for i, power in enumerate(term) for _ in range(power)]
+            row[: len(factors)] = factors
+        return table
+
+    def __repr__(self) -> str:
+        inside = f"{self.degree}, constant=True" if self.constant else f"{self.degree}"
+        shown = f"monomials({inside})"
+        return shown if self.names is None else f"{shown} of {', '.join(self.names)}"
+
+    def _repr_latex_(self) -> str | None:
+        if self.names is None:
+            return None
+        from ..equations.typeset import latex
+
+        terms = ", ".join(latex(term) for term in self.to_sympy(state_symbols(self.names)))
+        return rf"$\displaystyle \Gamma(y) = \left({terms}\right)$"
+
+    def _bound(self) -> tuple[str, ...]:
+        if self.names is None:
+            raise LibraryError(f"{self!r} has no variables yet; name them first: .bind(['A', 'B'])")
+        return self.names
+
+    def _check(self, names: Sequence[str]) -> tuple[str, ...]:
+        names = tuple(str(name) for name in names)
+        if not names:
+            raise LibraryError("no variables to bind; give at least one name: .bind(['A', 'B'])")
+        repeated = [name for name, count in Counter(names).items() if count > 1]
+        if repeated:
+            raise LibraryError(
+                f"{listing(repeated)} is named twice; every variable needs its own name"
+            )
+        size = comb(len(names) + self.degree, self.degree)
+        if size > _MOST_TERMS:
+            raise LibraryError(
+                f"monomials({self.degree}) of {len(names)} variables has {size} terms, more than "
+                f"{_MOST_TERMS}; use a lower degree or fewer variables"
+            )
+        return names
+
+
+def state_symbols(names: Sequence[str]) -> dict:
+    r"""Return a SymPy symbol for each state variable, with moments typeset as in Eq. 13.
+
+    Examples
+    --------
+    >>> import sympy
+    >>> [sympy.latex(s) for s in state_symbols(["A", "Var(A)", "Cov(A, B)"]).values()]
+    ['A', 'V_{A}', '\\mathrm{Cov}_{A,B}']
+    """
+    from ..equations.typeset import TypesetSymbol, species_latex
+
+    result = {}
+    for name in names:
+        kind, _, inside = name.rstrip(")").partition("(")
+        shown = ",".join(species_latex(part) for part in inside.split(", "))
+        letter = {"Var": "V", "Cov": r"\mathrm{Cov}"}.get(kind)
+        tex = f"{letter}_{{{shown}}}" if letter and inside else species_latex(name)
+        result[name] = TypesetSymbol(name, tex)
+    return result
+
+
+def monomials(degree: int, constant: bool = False) -> Monomials:
+    """Return the library of all monomials up to a degree (Eq. 11 for degree 2).
+
+    Parameters
+    ----------
+    degree : int
+        Highest total power, 1 or more.
+    constant : bool
+        Whether the constant term 1 is a candidate (a source from nothing).
+
+    Raises
+    ------
+    LibraryError
+        If the degree is not a positive whole number.
+
+    Examples
+    --------
+    >>> library = monomials(2).bind(["A", "B"])
+    >>> library.labels
+    ('A', 'B', 'A^2', 'A B', 'B^2')
+    >>> library.evaluate([2.0, 3.0])
+    array([2., 3., 4., 6., 9.])
+    """
+    return Monomials(degree, constant)

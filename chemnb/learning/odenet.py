@@ -1,0 +1,385 @@
+"""ODENet: learn dy/dt = θΓ(y) from time series, sparse and with intervals (Eqs. 1, 2, 11)."""
+
+from __future__ import annotations
+
+import html
+import inspect
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from numbers import Real
+
+import numpy as np
+
+from ..networks.expressions import closest, listing
+from ..progress import progress_bar
+from .estimation import Estimate, EstimationError
+from .learned import Learned, LearnedEquations, Report, make_report
+from .library import Library
+from .selection import Choice, by_bic, by_threshold, keep_all
+from .timeseries import DataError, read_experiments
+from .trajectories import Pair, TrajectoryProblem
+
+
+class ODENetError(ValueError):
+    """An option that cannot be used or a question asked too early; the message says the fix."""
+
+
+_NUMBERS = {
+    "threshold": (lambda x: 0 <= x <= 1, "a number from 0 to 1"),
+    "penalty": (lambda x: 0 <= x < np.inf, "a number of 0 or more"),
+    "level": (lambda x: 0 < x < 1, "a number above 0 and below 1"),
+    "iterations": (lambda x: x >= 1 and x % 1 == 0, "a whole number of 1 or more"),
+    "learning_rate": (lambda x: 0 < x < np.inf, "a number above 0"),
+    "seed": (lambda x: x >= 0 and x % 1 == 0, "a whole number of 0 or more"),
+}
+
+
+class ODENet:
+    r"""Learn :math:`dy/dt = \theta\,\Gamma(y)` with few terms from time series.
+
+    The candidate terms stand in an ODE solver, and θ is fitted to the solution (Eq. 1). With
+    ``optimizer="lm"`` an integral form of the equations gives the start and
+    Levenberg-Marquardt the minimum of the squared misfit, weighted by the covariance of the
+    data where there is one (an `Ensemble` brings its own). ``optimizer="adam"`` is the
+    paper's way: the loss of Eq. 2, :math:`|y - \hat y|_1 + \varepsilon|\theta|_1`, by Adam
+    (needs torch).
+
+    Parameters
+    ----------
+    library : Library
+        Candidate terms, such as ``monomials(2)``.
+    optimizer : {"lm", "adam"}
+    selection : {"auto", "bic", "threshold"} or None
+        How terms are dropped. "bic": the fewest terms that explain the data (Bayesian
+        information criterion; it takes the errors for independent if no covariance is
+        given); "threshold": by relative size; "auto": "bic", and where the covariance is not
+        known the threshold after it; None keeps all. Adam always uses the threshold.
+    threshold : float
+        A term is dropped if coefficient times column size is below this share of the
+        largest term of its equation.
+    penalty : float
+        ε of Eq. 2, for Adam.
+    allowed : mapping of equation -> list of terms, optional
+        Equations that are not named may use all terms.
+    nonnegative : True or mapping of equation -> list of terms, optional
+        Coefficients that may not be below zero (Levenberg-Marquardt).
+    level : float
+        Of the intervals, which are conditional on the chosen terms.
+    iterations : int, optional
+        Limit; default 60 for Levenberg-Marquardt, 3000 for Adam.
+    learning_rate : float
+        Of Adam.
+    scale_columns : bool
+        For Adam; False puts loss and penalty in the units of the data, as Eq. 2 is written.
+    refit : bool
+        Refit the terms that Adam kept by Levenberg-Marquardt, without the penalty; only then
+        have they intervals.
+    seed : int
+        Of Adam's random start.
+    progress : bool
+        Show a progress bar when it takes long.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from chemnb.learning.library import monomials
+    >>> times = np.linspace(0, 4, 9)
+    >>> model = ODENet(monomials(2)).fit((times, np.exp(-0.5 * times)), variables=["A"])
+    >>> model
+    ODENet(monomials(2)): 1 of 2 terms kept, converged
+    >>> print(model.equations())
+    d/dt A = -0.5*A
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        *,
+        optimizer: str = "lm",
+        selection: str | None = "auto",
+        threshold: float = 0.05,
+        penalty: float = 1e-3,
+        allowed: Mapping[str, Sequence[str]] | None = None,
+        nonnegative: bool | Mapping[str, Sequence[str]] | None = None,
+        level: float = 0.95,
+        iterations: int | None = None,
+        learning_rate: float = 0.05,
+        scale_columns: bool = True,
+        refit: bool = False,
+        seed: int = 0,
+        progress: bool = True,
+    ) -> None:
+        self.library, self.optimizer, self.selection = library, optimizer, selection
+        self.threshold, self.penalty, self.level = threshold, penalty, level
+        self.allowed, self.nonnegative = allowed, nonnegative
+        self.iterations, self.learning_rate = iterations, learning_rate
+        self.scale_columns, self.refit = scale_columns, refit
+        self.seed, self.progress = seed, progress
+
+    # --- parameters in scikit-learn's manner -------------------------------------------------
+
+    def get_params(self, deep: bool = True) -> dict:
+        """Return the options of the constructor."""
+        names = list(inspect.signature(type(self).__init__).parameters)[1:]
+        return {name: getattr(self, name) for name in names}
+
+    def set_params(self, **options) -> ODENet:
+        """Change options of the constructor."""
+        known = self.get_params()
+        for name, value in options.items():
+            if name not in known:
+                raise ODENetError(f"ODENet has no option '{name}'{closest(name, known)}")
+            setattr(self, name, value)
+        return self
+
+    # --- learning ----------------------------------------------------------------------------
+
+    def fit(
+        self, data, *, variables=None, standard_errors=None, covariance=None, initial=None
+    ) -> ODENet:
+        """Learn the equations.
+
+        Parameters
+        ----------
+        data, variables, standard_errors, covariance, initial
+            One time series or a list of several (each with its own start and times): see
+            `chemnb.learning.timeseries.read_experiments`.
+
+        Returns
+        -------
+        ODENet
+            Itself, with the attributes below filled.
+
+        Raises
+        ------
+        DataError
+            If the data are incomplete, unordered, mismatched or too few.
+        ODENetError
+            If an option is out of range or names an unknown equation or term.
+        """
+        self._check_options()
+        experiments = read_experiments(data, variables, standard_errors, covariance, initial)
+        library = self.library.bind(experiments[0].names)
+        problem = TrajectoryProblem(library, experiments)
+        candidates, dead = self._candidates(problem)
+        if len(candidates) > len(problem.weights):
+            raise DataError(
+                f"{len(problem.weights)} independent data for {len(candidates)} coefficients; "
+                "give more times or experiments, a lower degree, or restrict terms with allowed="
+            )
+        if self.optimizer == "adam":
+            choice, training = self._fit_adam(problem, candidates)
+        else:
+            choice, training = self._fit_lm(problem, candidates), None
+        factors = problem.factors(choice.pairs)
+        self._result = Learned(
+            problem, candidates, choice.pairs, choice.estimate.parameters,
+            choice.estimate.covariance * np.outer(factors, factors),
+            make_report(problem, candidates, choice, training, dead),
+        )  # fmt: skip
+        return self
+
+    def _fit_lm(self, problem: TrajectoryProblem, candidates: list[Pair]) -> Choice:
+        options = {
+            "nonnegative": self._nonnegative(problem, candidates),
+            "iterations": self.iterations or 60,
+        }
+        with progress_bar(None, "ODENet", "step", self.progress) as bar:
+
+            def on_step(terms, loss):
+                bar.set_postfix(loss=f"{loss:.4g}", terms=terms, refresh=False)
+                bar.update()
+
+            try:
+                if self.selection is None:
+                    return keep_all(problem, candidates, **options)
+                if self.selection == "threshold":
+                    return by_threshold(problem, candidates, self.threshold, on_step, **options)
+                price = _price(problem, candidates)
+                choice = by_bic(problem, candidates, price, on_step, **options)
+                if self.selection == "bic" or problem.absolute:
+                    return choice
+                # errors that are not independent make BIC keep small terms
+                smaller = by_threshold(
+                    problem, choice.pairs, self.threshold, on_step,
+                    start=choice.estimate.parameters, **options,
+                )  # fmt: skip
+                return smaller._replace(path=choice.path)
+            except EstimationError as error:
+                raise DataError(f"the fit of {len(candidates)} terms failed: {error}") from None
+
+    def _fit_adam(self, problem: TrajectoryProblem, candidates: list[Pair]):
+        from .adam import train
+
+        training = train(
+            problem, candidates, penalty=self.penalty, threshold=self.threshold,
+            iterations=self.iterations or 3000, learning_rate=self.learning_rate,
+            scale_columns=self.scale_columns, seed=self.seed, progress=self.progress,
+        )  # fmt: skip
+        keep = np.flatnonzero(problem.contributions(candidates, training.theta) >= self.threshold)
+        pairs, theta = [candidates[i] for i in keep], training.theta[keep]
+        if self.refit:
+            estimate = problem.fit(pairs, theta)
+            training = replace(
+                training,
+                converged=training.converged and estimate.converged,
+                verdict=f"{training.verdict}; the refit of the kept terms: {estimate.message}",
+            )
+        else:
+            # the penalty biases θ, so its error has no simple covariance
+            unknown = np.full((len(keep), len(keep)), np.nan)
+            estimate = Estimate(
+                theta, unknown, training.loss, len(problem.weights), len(training.history),
+                training.converged, training.verdict,
+            )  # fmt: skip
+        return Choice(pairs, estimate, []), training
+
+    # --- results -----------------------------------------------------------------------------
+
+    @property
+    def report(self) -> Report:
+        """Convergence, identifiability and advice."""
+        return self._fitted.report
+
+    @property
+    def coefficients(self):
+        """Every candidate term: value, standard error, interval, kept; DataFrame."""
+        return self._fitted.coefficients(self.level)
+
+    @property
+    def theta(self):
+        """Coefficients as DataArray (equation, term); dropped terms are zero."""
+        return self._fitted.theta()
+
+    @property
+    def covariance(self):
+        """Covariance of the errors of the kept coefficients, DataFrame by (equation, term)."""
+        return self._fitted.covariance()
+
+    def equations(self, digits: int = 4) -> LearnedEquations:
+        """Return the learned equations as SymPy equations with rounded coefficients."""
+        return self._fitted.equations(digits)
+
+    def predict(self, initial, times):
+        """Return the solution of the learned equations, labelled as the data were (DataArray).
+
+        Parameters
+        ----------
+        initial : mapping of variable -> value, or sequence
+            State at t = 0.
+        times : sequence of float
+            Increasing, zero or more.
+
+        Raises
+        ------
+        SolverError
+            If the learned equations blow up from there.
+        """
+        return self._fitted.predict(initial, times)
+
+    # --- display -----------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        result = getattr(self, "_result", None)
+        if result is None:
+            return f"ODENet({self.library!r}, optimizer={self.optimizer!r}): not fitted"
+        state = "converged" if result.report.converged else "not converged"
+        counts = f"{len(result.pairs)} of {len(result.candidates)} terms kept"
+        return f"ODENet({self.library!r}): {counts}, {state}"
+
+    def _repr_html_(self) -> str:
+        if not hasattr(self, "_result"):
+            return f"<p>{html.escape(repr(self))}</p>"
+        table = self.coefficients
+        kept = table[table["kept"]].drop(columns="kept")
+        shown = kept.to_html(index=False, float_format="{:.5g}".format, border=0)
+        return (
+            f"<p>{html.escape(repr(self))}</p>{self.equations()._repr_latex_()}{shown}"
+            f"<p>{html.escape(str(self.report))}</p>"
+        )
+
+    # --- inside ------------------------------------------------------------------------------
+
+    @property
+    def _fitted(self) -> Learned:
+        if not hasattr(self, "_result"):
+            raise ODENetError("this ODENet has learned nothing yet; call .fit(data) first")
+        return self._result
+
+    def _check_options(self) -> None:
+        if not isinstance(self.library, Library):
+            raise ODENetError(f"library={self.library!r}; give a library such as monomials(2)")
+        for name, known in (
+            ("optimizer", ("lm", "adam")),
+            ("selection", ("auto", "bic", "threshold", None)),
+        ):
+            if getattr(self, name) not in known:
+                raise ODENetError(f"{name}={getattr(self, name)!r} is unknown; use one of {known}")
+        for name, (fits, wanted) in _NUMBERS.items():
+            value = getattr(self, name)
+            if value is None and name == "iterations":
+                continue
+            if not isinstance(value, Real) or isinstance(value, bool) or not fits(value):
+                raise ODENetError(f"{name}={value!r}; it must be {wanted}")
+        if self.optimizer == "adam" and self.selection == "bic":
+            raise ODENetError(
+                "optimizer='adam' drops terms by threshold; use selection='threshold', or "
+                "optimizer='lm'"
+            )
+        if self.optimizer == "adam" and self.nonnegative:
+            raise ODENetError("nonnegative needs optimizer='lm'; Adam knows no bounds")
+
+    def _candidates(self, problem: TrajectoryProblem) -> tuple[list[Pair], list[str]]:
+        """Return the pairs that may be used, and the terms that are zero in all data."""
+        names, labels = problem.library.names, problem.library.labels
+        allowed = self._pairs(self.allowed or {}, problem.library, "allowed")
+        free = [row for row, name in enumerate(names) if name not in (self.allowed or {})]
+        everything = [(row, term) for row in range(len(names)) for term in range(len(labels))]
+        wanted = [pair for pair in everything if pair in allowed or pair[0] in free]
+        dead = [labels[term] for term in np.flatnonzero(problem.sizes == 0)]
+        pairs = [pair for pair in wanted if problem.sizes[pair[1]] > 0]
+        if not pairs:
+            raise ODENetError("no term is left to learn; allow at least one that is not always 0")
+        return pairs, dead
+
+    def _nonnegative(self, problem: TrajectoryProblem, candidates: list[Pair]) -> set[Pair]:
+        if self.nonnegative is True:
+            return set(candidates)
+        return self._pairs(self.nonnegative or {}, problem.library, "nonnegative")
+
+    def _pairs(self, choice, library: Library, option: str) -> set[Pair]:
+        """Return the pairs that a mapping of equation -> terms names."""
+        if not isinstance(choice, Mapping):
+            raise ODENetError(
+                f"{option}={choice!r}; it must map equations to lists of terms: {{'A': ['B']}}"
+            )
+        result = set()
+        for name, terms in choice.items():
+            if name not in library.names:
+                raise ODENetError(
+                    f"{option} names the equation '{name}'{closest(name, library.names)}; "
+                    f"there are {listing(library.names)}"
+                )
+            for term in [terms] if isinstance(terms, str) else terms:
+                if term not in library.labels:
+                    raise ODENetError(
+                        f"{option}['{name}'] names the term '{term}'"
+                        f"{closest(term, library.labels)}; there are {listing(library.labels)}"
+                    )
+                result.add((library.names.index(name), library.labels.index(term)))
+        return result
+
+
+def _price(problem: TrajectoryProblem, candidates: list[Pair]) -> float:
+    """Return what a term must lower the misfit by to be kept.
+
+    The logarithm of the number of independent observations. Those are the stochastic runs,
+    where they are known; else the data, and then the choice among many terms is paid for as
+    well (extended BIC, Chen and Chen 2008, doi:10.1093/biomet/asn034).
+    """
+    runs = [e.runs for e in problem.experiments]
+    if None not in runs:
+        return float(np.log(max(sum(runs), 2)))
+    per_equation = max(Counter(row for row, _ in candidates).values())
+    return float(np.log(len(problem.weights)) + 2 * np.log(per_equation))

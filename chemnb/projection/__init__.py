@@ -1,0 +1,1 @@
+"""The master equation itself, on a finite set of states."""

@@ -1,0 +1,1 @@
+"""Time scales, slow and fast species, and smaller models."""
