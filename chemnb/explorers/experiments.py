@@ -24,7 +24,7 @@ _A, _B = np.arange(1, 31), np.arange(61)
     "axis beside a dashed line at one; filled points are kept, crosses are the true terms.",
     a=Slider(2, 1, 30, 1, "A at the second start"),
     b=Slider(30, 0, 60, 1, "B at the second start"),
-    exponent=Slider(4, 3, 6, 1, "clones, power of ten"),
+    exponent=Slider(4, 3, 5, 1, "clones, power of ten"),
     draw=Slider(0, 0, 20, 1, "number of the draw"),
 )
 def experiments(a, b, exponent, draw):

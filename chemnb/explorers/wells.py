@@ -20,7 +20,7 @@ _TIMES = np.linspace(0, 100, 401)
     "dotted line between them that it does not stay at. Right: the stationary distribution as "
     "horizontal bars with a hill at each level.",
     volume=Choice(10, (4, 10, 20, 40, 80), "volume V"),
-    feed=Slider(4.0, 2.0, 6.0, 0.25, "feed of A"),
+    feed=Slider(4.5, 2.0, 6.0, 0.25, "feed of A"),
     draw=Slider(1, 1, 20, 1, "number of the path"),
 )
 def wells(volume, feed, draw):
