@@ -26,9 +26,13 @@ def good():
     sources = ["import chemnb as cn", "seed = 1", *["x = 1"] * 9, "assert seed == 1"]
     code = [make.new_code_cell(source, execution_count=i) for i, source in enumerate(sources, 1)]
     code[1].metadata["tags"] = ["parameters"]
-    figure = make.new_code_cell("plot()", execution_count=13, metadata={"alt": "a line"})
+    code += [
+        make.new_code_cell("cn.explorers.x()", execution_count=13),
+        make.new_code_cell("cn.explorers.x.sliders()", execution_count=14),
+    ]
+    figure = make.new_code_cell("plot()", execution_count=15, metadata={"alt": "a line"})
     figure.outputs = [make.new_output("display_data", {"image/png": "AAAA"})]
-    last = make.new_code_cell("print(cn.__version__)", execution_count=14)
+    last = make.new_code_cell("print(cn.__version__)", execution_count=16)
     caption = make.new_markdown_cell("What is to be seen.")
     text = [make.new_markdown_cell(source) for source in TEXTS]
     cells = [text[0], code[0], text[1], *code[1:], figure, caption, *text[2:], last]
@@ -69,6 +73,8 @@ FAULTS = {
     "no caption": lambda nb: nb.cells.append(nb.cells.pop(nb.cells.index(figure_of(nb)))),
     "an SVG": output(output_type="display_data", data={"image/svg+xml": "<svg/>"}),
     "no checkpoint": replaced("assert seed", "print(seed)  #"),
+    "no explorer": replaced("x.sliders()", "x.png()"),
+    "no plain call": replaced("explorers.x()", "explorers.y()"),
     "no section 'Pitfalls'": replaced("Pitfalls", "Traps"),
     "no item of the kind 'Think'": replaced("Think", "Ponder"),
     "solutions must be folded": replaced("</details>", ""),

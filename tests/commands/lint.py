@@ -28,6 +28,11 @@ def lengths(notebook):
     ]
 
 
+def explorers(notebook):
+    """Return the cells that draw an explorer of the package, once plainly or under sliders."""
+    return [cell for cell in notebooks.code_cells(notebook) if "cn.explorers." in cell.source]
+
+
 def is_map(notebook):
     """Whether this is the first notebook, which has the table of contents and a lighter form."""
     return navigation.BEGIN in prose(notebook)
@@ -75,8 +80,9 @@ def one_cell_has_the_parameters(notebook):
 
 def cells_are_few_and_short(notebook):
     lines, least = lengths(notebook), 4 if is_map(notebook) else 12
-    if not least <= len(lines) <= 20:
-        yield f"{len(lines)} code cells; {least} to 20 are good to read"
+    own = len(lines) - len(explorers(notebook))
+    if not least <= own <= 20:
+        yield f"{own} code cells besides explorers; {least} to 20 are good to read"
     if lines and max(lines) > 25:
         yield f"a code cell of {max(lines)} lines; split it at 25"
     if lines and statistics.median(lines) > 8:
@@ -102,6 +108,16 @@ def has_checkpoints(notebook):
         re.search(r"^assert\b", c.source, re.MULTILINE) for c in notebooks.code_cells(notebook)
     ):
         yield "no checkpoint: no cell asserts a number"
+
+
+def has_an_explorer(notebook):
+    sources = [cell.source for cell in explorers(notebook)]
+    moved = [name for source in sources for name in re.findall(r"(\w+)\.sliders\(\)", source)]
+    if not moved:
+        yield "no explorer: no cell shows cn.explorers.NAME.sliders()"
+    for name in moved:
+        if not any(f"explorers.{name}(" in source for source in sources):
+            yield f"the explorer {name} has no plain call before its sliders"
 
 
 def sections_are_there(notebook):
@@ -164,7 +180,7 @@ def no_trailing_semicolon(notebook):
 
 RULES = [
     title_is_a_question, box_is_complete, notation_is_told, one_cell_imports,
-    one_cell_has_the_parameters, cells_are_few_and_short, figures_are_described, has_checkpoints,
+    one_cell_has_the_parameters, cells_are_few_and_short, figures_are_described, has_checkpoints, has_an_explorer,
     sections_are_there, exercises_have_folded_solutions, references_have_dois, versions_are_told,
     outputs_are_clean, no_trailing_semicolon,
 ]  # fmt: skip
