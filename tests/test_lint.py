@@ -11,7 +11,7 @@ from tests.commands.environment import ROOT
 BOX = "\n".join(
     f"| {label} | x |"
     for label in ("You will learn", "You need", "Time", "Run time", "Seed", "Paper")
-)
+).replace("| You will learn | x |", "| You will learn | to *see*, to *find*, to *mend* |")
 TEXTS = [
     f"# 07 · Is it right?\n\n| | |\n|---|---|\n{BOX}",
     "| paper | code | meaning |\n|---|---|---|",
@@ -30,10 +30,14 @@ def good():
         make.new_code_cell("cn.explorers.x()", execution_count=13),
         make.new_code_cell("cn.explorers.x.sliders()", execution_count=14),
     ]
-    figure = make.new_code_cell("plot()", execution_count=15, metadata={"alt": "a line"})
+    figure = make.new_code_cell(
+        "plot()",
+        execution_count=15,
+        metadata={"alt": "A line that rises from the left to the right."},
+    )
     figure.outputs = [make.new_output("display_data", {"image/png": "AAAA"})]
     last = make.new_code_cell("print(cn.__version__)", execution_count=16)
-    caption = make.new_markdown_cell("What is to be seen.")
+    caption = make.new_markdown_cell("**Figure 1.** What is to be seen.")
     text = [make.new_markdown_cell(source) for source in TEXTS]
     cells = [text[0], code[0], text[1], *code[1:], figure, caption, *text[2:], last]
     return make.new_notebook(cells=cells)
@@ -70,6 +74,12 @@ FAULTS = {
     "code cell of 26 lines": replaced("seed = 1", "\n".join(["seed = 1"] * 26)),
     "median code cell has 9": replaced("x = 1", "\n".join(["x = 1"] * 9)),
     "without 'alt'": lambda nb: figure_of(nb).metadata.clear(),
+    "1 figures and 0 captions": replaced("**Figure 1.**", "Figure:"),
+    "captions are numbered 2": replaced("Figure 1", "Figure 2"),
+    "describes no figure": lambda nb: figure_of(nb).metadata.update(alt="a line"),
+    "is of level 4 below": replaced("## Pitfalls", "#### Pitfalls"),
+    "has no three verbs": replaced("*mend*", "mend"),
+    "leads nowhere": replaced("because", "[because](99_none.ipynb)"),
     "no caption": lambda nb: nb.cells.append(nb.cells.pop(nb.cells.index(figure_of(nb)))),
     "an SVG": output(output_type="display_data", data={"image/svg+xml": "<svg/>"}),
     "no checkpoint": replaced("assert seed", "print(seed)  #"),

@@ -103,6 +103,38 @@ def figures_are_described(notebook):
             yield f"cell {index}: no caption; say in the next cell what is to be seen"
 
 
+def figures_are_numbered(notebook):
+    captions = re.findall(r"^\*\*Figure (\d+)(?:\.\*\*|\*\* \()", prose(notebook), flags=re.MULTILINE)
+    if captions != [str(number) for number in range(1, len(captions) + 1)]:
+        yield f"captions are numbered {', '.join(captions)}; they begin with **Figure 1.**"
+    shown = [cell for cell in notebook.cells if cell.metadata.get("alt")]
+    if len(captions) < len(shown):
+        yield f"{len(shown)} figures and {len(captions)} captions that begin with **Figure N.**"
+    for cell in shown:
+        if len(cell.metadata["alt"].split()) < 8:
+            yield f"'{cell.metadata['alt']}' describes no figure; say what is seen, in a sentence"
+
+
+def headings_are_in_order(notebook):
+    level = 0
+    for deeper, text, _ in navigation.headings(notebook):
+        if deeper > level + 1:
+            yield f"the heading '{text}' is of level {deeper} below one of level {level}"
+        level = deeper
+
+
+def objectives_are_verbs(notebook):
+    learn = navigation.box(notebook).get("learn", "")
+    if len(re.findall(r"\*\w+\*", learn)) < 3:
+        yield "the row 'You will learn' has no three verbs in italics: to *derive* ..."
+
+
+def links_lead_somewhere(notebook):
+    for target in re.findall(r"\]\(([\w./-]+\.(?:ipynb|md|png))\)", prose(notebook)):
+        if not (notebooks.FOLDER / target).exists():
+            yield f"the link to {target} leads nowhere"
+
+
 def has_checkpoints(notebook):
     if not any(
         re.search(r"^assert\b", c.source, re.MULTILINE) for c in notebooks.code_cells(notebook)
@@ -180,7 +212,8 @@ def no_trailing_semicolon(notebook):
 
 RULES = [
     title_is_a_question, box_is_complete, notation_is_told, one_cell_imports,
-    one_cell_has_the_parameters, cells_are_few_and_short, figures_are_described, has_checkpoints, has_an_explorer,
+    one_cell_has_the_parameters, cells_are_few_and_short, figures_are_described, figures_are_numbered,
+    headings_are_in_order, objectives_are_verbs, links_lead_somewhere, has_checkpoints, has_an_explorer,
     sections_are_there, exercises_have_folded_solutions, references_have_dois, versions_are_told,
     outputs_are_clean, no_trailing_semicolon,
 ]  # fmt: skip

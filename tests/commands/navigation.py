@@ -81,7 +81,7 @@ def number(path):
 
 
 def bar(path):
-    """Return the row of links of one notebook: previous, contents, next, launch."""
+    """Return the row of links of one notebook: previous, contents, glossary, next, launch."""
     every = numbered(path.parent)
     here, links = every.index(path), []
     if here > 1:
@@ -89,6 +89,7 @@ def bar(path):
         links.append(f"[← {number(before)} · {title(read(before))}]({before.name})")
     if here > 0:
         links.append(f"[Contents]({every[0].name})")
+    links.append("[Glossary](glossary.md)")
     if here + 1 < len(every):
         after = every[here + 1]
         links.append(f"[{number(after)} · {title(read(after))} →]({after.name})")
