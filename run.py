@@ -17,6 +17,7 @@ COMMANDS = {
     "validate": "run the many-seed studies; ONLY=name runs one, --fresh runs all anew",
     "bench": "compare with other packages; ONLY=name and --fresh as above",
     "refresh": "run the notebooks and store their outputs; 02 04 runs only those two",
+    "browser": "run the notebooks in JupyterLab and a real browser",
     "lint": "check the code style and the form of the notebooks",
 }
 MODULES = {"lab": "jupyterlab", "test": "pytest"}  # the others are tests.commands.NAME
@@ -50,8 +51,8 @@ def main(words):
     from tests.commands import environment
 
     environment.set_up("base")
-    if command == "bench":
-        environment.set_up("bench")
+    if command in environment.EXTRAS:
+        environment.set_up(command)
     arguments = ["-m", MODULES.get(command, "tests.commands." + command)]
     if command == "lab":
         arguments.append(os.path.join("notebooks", "00_start_here.ipynb"))

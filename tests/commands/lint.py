@@ -104,7 +104,9 @@ def figures_are_described(notebook):
 
 
 def figures_are_numbered(notebook):
-    captions = re.findall(r"^\*\*Figure (\d+)(?:\.\*\*|\*\* \()", prose(notebook), flags=re.MULTILINE)
+    captions = re.findall(
+        r"^\*\*Figure (\d+)(?:\.\*\*|\*\* \()", prose(notebook), flags=re.MULTILINE
+    )
     if captions != [str(number) for number in range(1, len(captions) + 1)]:
         yield f"captions are numbered {', '.join(captions)}; they begin with **Figure 1.**"
     shown = [cell for cell in notebook.cells if cell.metadata.get("alt")]
