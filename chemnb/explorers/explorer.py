@@ -86,9 +86,14 @@ class Explorer:
         import ipywidgets
 
         knobs = {name: control.widget(name) for name, control in self.controls.items()}
-        picture, said = ipywidgets.HTML(), ipywidgets.HTML(layout={"min_height": "1.6em"})
+        first = self.png()
+        # width and height stand in the first bytes of a PNG
+        width, height = int.from_bytes(first[16:20]), int.from_bytes(first[20:24])
+        place = {"min_height": f"{height}px", "max_width": "100%", "width": f"{width}px"}
+        picture = ipywidgets.HTML(self._image(first), layout=place)
+        said = ipywidgets.HTML(layout={"min_height": "1.6em"})
 
-        def redraw(_=None):
+        def redraw(_):
             try:
                 png = self.png(**{name: knob.value for name, knob in knobs.items()})
             except Exception as error:  # an error of the science is part of what is explored
@@ -97,19 +102,14 @@ class Explorer:
                     f'<span role="alert">{text} The figure is the last one that worked.</span>'
                 )
                 return
-            said.value, picture.value = "", self._image(png)
+            said.value = ""
+            picture.value = self._image(png)
 
         for knob in knobs.values():
             knob.observe(redraw, "value")
-        redraw()
-        width, height = self._size
-        place = {"min_height": f"{height}px", "max_width": "100%", "width": f"{width}px"}
-        picture.layout = ipywidgets.Layout(**place)
         return ipywidgets.VBox([*knobs.values(), picture, said])
 
     def _image(self, png: bytes) -> str:
-        # width and height stand in the first bytes of a PNG
-        self._size = int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
         data = base64.b64encode(png).decode()
         return (
             f'<img alt="{html.escape(self.alt)}" src="data:image/png;base64,{data}" '
