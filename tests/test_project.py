@@ -80,26 +80,6 @@ def test_conda_understands_every_line():
         assert rattler.MatchSpec(entry).name is not None
 
 
-def test_binder_has_the_same_environment_and_a_careful_post_build():
-    same = (ROOT / "binder" / "environment.yml").read_text("utf-8")
-    assert same == (ROOT / "environment.yml").read_text("utf-8")
-    script = (ROOT / "binder" / "postBuild").read_text("utf-8")
-    assert script.splitlines()[0] == "#!/usr/bin/env bash" and "\nset -e\n" in script
-    assert "pip install --no-deps" in script
-    code = script.split("<<'PYTHON'\n")[1].rsplit("PYTHON", 1)[0]
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
-
-
-def test_binder_builds_from_these_files():
-    done = subprocess.run(
-        [sys.executable, "-m", "repo2docker", "--no-build", "--debug", "--user-id", "1000",
-         "--user-name", "jovyan", str(ROOT)],
-        capture_output=True, text=True,
-    )  # fmt: skip
-    said = done.stdout + done.stderr
-    assert "binder/environment.yml" in said and "postBuild" in said, said[-2000:]
-
-
 def test_ci_calls_the_test_command_of_the_readme():
     script = (ROOT / ".ci" / "run").read_text("utf-8")
     assert "python3 run.py test" in script and "set -euo pipefail" in script
