@@ -1,4 +1,10 @@
-"""Models in SBML and Antimony as reaction networks in molecule counts."""
+"""Models in SBML and Antimony as reaction networks in molecule counts.
+
+Of the SBML Test Suite 3.4.0, all levels and versions, 245 of 391 stochastic and 3874 of 9617
+semantic files are read, and give what the suite expects; the others have parts that are no reaction
+network (events, rate and algebraic rules, no reaction at all, the package distrib, ...) and are
+refused by name; none gives another result (``python -m tests.studies.sbml_suite FOLDER``).
+"""
 
 from __future__ import annotations
 
