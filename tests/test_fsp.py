@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from scipy.stats import binom, poisson
 
 from chemnb.networks.network import ReactionNetwork
+from chemnb.projection import state_space
 from chemnb.projection.fsp import FSPError, finite_state_projection
 from chemnb.projection.uniformisation import _poisson_weights, uniformise
 
@@ -400,3 +401,36 @@ def test_questions_that_a_result_cannot_answer(skin_solution):
     for wrong in ((), ("A", "A")):
         with pytest.raises(FSPError, match="name each species once"):
             skin_solution.marginal(*wrong)
+
+
+# --- which states are reached --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "bounds"),
+    [
+        ("0 -> A ; 1", [[0]], [300]),
+        ("2 A <-> B ; 1, 1", [[7, 0], [4, 1]], [9, 9]),
+        ("A -> 2 A ; 1 \n A -> B ; 1 \n B -> 0 ; 0", [[2, 0]], [12, 5]),
+        ("A + B -> C ; 1 \n C -> 2 B ; 1 \n 0 -> A ; 1", [[0, 1, 0]], [6, 8, 4]),
+        ("A -> 0 ; 1", [[0]], [3]),
+    ],
+)
+def test_both_searches_reach_the_same_states(text, start, bounds, monkeypatch):
+    """In a small box all moves are looked at together, in a large one front by front."""
+    network, found = ReactionNetwork(text), []
+    for small in (0, 10**6):
+        monkeypatch.setattr(state_space, "_SMALL_BOX", small)
+        space = state_space.StateSpace(
+            network, network.rate_constants(), np.array(start), np.array(bounds), 1000
+        )
+        found.append(space.states.tolist())
+    assert found[0] == found[1] and start[0] in found[0]
+
+
+@pytest.mark.parametrize("small", [0, 10**6])
+def test_both_searches_stop_at_the_limit(small, monkeypatch):
+    monkeypatch.setattr(state_space, "_SMALL_BOX", small)
+    network = ReactionNetwork("0 -> A ; 1")
+    with pytest.raises(state_space.TooManyStatesError):
+        state_space.StateSpace(network, np.ones(1), np.zeros((1, 1), int), np.array([50]), 20)

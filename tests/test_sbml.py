@@ -368,6 +368,28 @@ def test_a_reversible_law_that_is_no_difference_is_refused(law):
         read_sbml(text)
 
 
+def test_a_law_of_the_way_back_alone_is_one_reaction():
+    model = read_sbml(build({"R": ("A -> B", "-k*B", {}, True)}, amounts(A=1, B=4), {"k": 2}))
+    assert model.reactions == ("R (backward)",)
+    assert str(model.network) == "B -> A ; k"
+
+
+def test_a_rate_that_grows_with_time_is_no_reactant():
+    """The time is a factor of a law, as a species may be, but no molecule."""
+    for law in ("k*A*time", "k*A*(time - 1)"):
+        model = one(law)
+        assert not model.network.is_mass_action and model.network.species == ("A", "B")
+        expected = 2 * 10 * (3.0 if law == "k*A*time" else 2.0)
+        assert model.network.propensities(model.initial, time=3.0) == pytest.approx([expected])
+
+
+def test_the_rate_of_a_reaction_in_formulas():
+    text = build({"R": ("A -> B", "q*A", {"q": 3}), "S": ("B -> A", "R/2 + f")},
+                 amounts(A=10, B=4), {"f": 0}, rules={"f": "R + B"})  # fmt: skip
+    model = read_sbml(text)
+    assert model.network.propensities(model.initial) == pytest.approx([30.0, 15 + 30 + 4])
+
+
 def test_a_negative_constant_is_no_nonnegative_rate():
     text = build({"R": ("A -> B", "k*A + h*B", {}, True)}, amounts(A=1, B=1), {"k": 2, "h": -3})
     with pytest.raises(SBMLError, match="reaction 'R'"):
@@ -498,6 +520,9 @@ def test_the_time_in_a_law():
         ("piecewise(1, true, 5)", 1), ("piecewise(1, false, 5)", 5), ("1e-3 + 3.5", 3.501),
         ("A - B - 1", 5), ("A - (B - 1)", 7), ("A/B/2", 1.25), ("A/(B/2)", 5),
         ("A*B^2/(B - 2)", 80), ("2^-A", 2.0**-10), ("(-2)^B", 16),
+        ("factorial(4)", 24), ("A*arctan(1)", 2.5 * math.pi), ("arccos(0.5)", math.pi / 3),
+        ("arcsech(0.5)", math.acosh(2)), ("piecewise(1, xor(A > 1, B > 1, A > 2), 5)", 1),
+        ("piecewise(1, and() && !or() && !xor(), 5)", 1),
     ],
 )  # fmt: skip
 def test_every_function(formula, value):
@@ -505,8 +530,13 @@ def test_every_function(formula, value):
 
 
 @pytest.mark.parametrize(
-    ("formula", "value"), [("min(A, B, 7)", 4), ("max(A, B)", 10), ("avogadro*1e-23*A", 60.2214076)]
-)
+    ("formula", "value"),
+    [
+        ("min(A, B, 7)", 4), ("max(A, B)", 10), ("avogadro*1e-23*A", 60.2214076),
+        ("quotient(A, B)", 2), ("rem(A, B)", 2), ("rem(-A, B) + 3", 1), ("2 - quotient(1 - A, B)", 4),
+        ("piecewise(1, implies(A > 1, B > 9), 5)", 5), ("piecewise(1, implies(A > 11, B > 9), 5)", 1),
+    ],
+)  # fmt: skip
 def test_functions_of_level_3(formula, value):
     assert one(formula, level=(3, 2)).network.propensities([10, 4]) == pytest.approx([value])
 
@@ -553,6 +583,7 @@ def stoichiometry_rule(model):
 
 
 def conversion_factor(model):
+    model.getParameter("k").setValue(0)
     model.getSpecies("A").setConversionFactor("k")
 
 
@@ -572,8 +603,8 @@ def mass_units(model):
         (rate_rule, "rate rule of 'h'"),
         (algebraic, "algebraic rule number 1"),
         (growing, "compartment 'c'"),
-        (stoichiometry_rule, "stoichiometry 'nu'"),
-        (conversion_factor, "species 'A' has a conversion factor"),
+        (stoichiometry_rule, "stoichiometry of 'B' in reaction 'R' changes with t"),
+        (conversion_factor, "the conversion factor of species 'A' is 0"),
         (different_units, "species 'B' declares 6.02214e"),
         (mass_units, "'kilogram' of the model's substanceUnits"),
         (lambda m: m.getReaction("R").setFast(True), "reaction 'R' is fast"),
@@ -588,7 +619,9 @@ def mass_units(model):
             libsbml.parseL3Formula("piecewise(1, A > 2)")), "no 'otherwise'"),
         (lambda m: m.getReaction("R").getKineticLaw().setMath(
             libsbml.parseL3Formula("missing*A")), "breaks the rules of SBML.*missing"),
-        (lambda m: add_reaction(m, "S", "A -> B", "R*2"), "reaction 'S' uses the rate of reaction 'R'"),
+        (lambda m: add_reaction(m, "S", "A -> B", "S*2"), "circular dependencies"),
+        (lambda m: m.getReaction("R").getKineticLaw().setMath(
+            libsbml.parseL3Formula("arccos(2)*A")), "reaction 'R' has a function .* at 2"),
         (lambda m: m.getParameter("k").setValue(-1), "rate constant of reaction 'R' is -1"),
         (lambda m: m.getSpecies("A").unsetInitialAmount(), "species 'A' has no value"),
     ],
@@ -601,10 +634,10 @@ def test_what_is_refused_is_named(change, said):
 def test_refusals_of_level_2():
     def formula(model):
         math_ = libsbml.StoichiometryMath(2, 4)
-        math_.setMath(libsbml.parseL3Formula("k + 1"))
+        math_.setMath(libsbml.parseL3Formula("k + A"))
         model.getReaction("R").getProduct(0).setStoichiometryMath(math_)
 
-    with pytest.raises(SBMLError, match="of 'B' in reaction 'R' is a formula"):
+    with pytest.raises(SBMLError, match="of 'B' in reaction 'R' changes with A"):
         one("k*A", change=formula, level=(2, 4))
 
     def seconds(model):
@@ -614,13 +647,28 @@ def test_refusals_of_level_2():
         one("k*A", change=seconds, level=(2, 1))
 
 
-def test_a_constant_stoichiometry_formula_is_a_number():
-    def formula(model):
+@pytest.mark.parametrize("formula", ["1 + 2", "k + 1", "2*k - c"])
+def test_a_constant_stoichiometry_formula_is_a_number(formula):
+    def assigned(model):
         math_ = libsbml.StoichiometryMath(2, 4)
-        math_.setMath(libsbml.parseL3Formula("1 + 2"))
+        math_.setMath(libsbml.parseL3Formula(formula))
         model.getReaction("R").getProduct(0).setStoichiometryMath(math_)
 
-    assert str(one("k*A", change=formula, level=(2, 4)).network) == "A -> 3 B ; k"
+    assert str(one("k*A", change=assigned, level=(2, 4)).network) == "A -> 3 B ; k"
+
+
+def test_a_stoichiometry_with_a_constant_rule_is_a_number():
+    def ruled(model):
+        reference = model.getReaction("R").getProduct(0)
+        reference.setId("nu")
+        reference.setConstant(False)
+        rule = model.createAssignmentRule()
+        rule.setVariable("nu")
+        rule.setMath(libsbml.parseL3Formula("k + 1"))
+
+    model = one("k*A*nu", change=ruled)
+    assert str(model.network) == "A -> 3 B ; k*(k + 1)"
+    assert model.network.propensities([1, 0]) == [6.0]
 
 
 def test_an_assigned_stoichiometry():
@@ -647,7 +695,7 @@ def test_no_model_no_file_no_sbml(tmp_path):
         read_sbml(tmp_path / "none.xml")
     with pytest.raises(SBMLError, match="no readable SBML"):
         read_sbml("<html/>")
-    with pytest.raises(SBMLError, match="level 1"):
+    with pytest.raises(SBMLError, match="must contain a <model>"):
         read_sbml(libsbml.writeSBMLToString(libsbml.SBMLDocument(1, 2)))
     with pytest.raises(SBMLError, match="no reaction"):
         read_sbml(build({}, amounts(A=1)))
@@ -656,11 +704,89 @@ def test_no_model_no_file_no_sbml(tmp_path):
 def test_a_package_that_a_model_needs_is_named():
     text = build({"R": ("A -> B", "A")}, amounts(A=1, B=0), level=(3, 1)).replace(
         'level="3"',
-        'xmlns:comp="http://www.sbml.org/sbml/level3/version1/comp/version1" '
-        'comp:required="true" level="3"',
+        'xmlns:distrib="http://www.sbml.org/sbml/level3/version1/distrib/version1" '
+        'distrib:required="true" level="3"',
     )
-    with pytest.raises(SBMLError, match="package 'comp'"):
+    with pytest.raises(SBMLError, match="package 'distrib'"):
         read_sbml(text)
+
+
+COMP = 'xmlns:comp="http://www.sbml.org/sbml/level3/version1/comp/version1"'
+
+
+def model_of_models(inside):
+    """Return a model with the submodels ``one`` and ``two`` of a decay, and more text inside."""
+    decay = build({"R": ("A -> ", "k*A")}, amounts(A=7), {"k": 2}, level=(3, 1))
+    body = decay[decay.index("<model") : decay.index("</sbml>")]
+    definition = body.replace("<model ", '<comp:modelDefinition id="decay" ', 1).replace(
+        "</model>", "</comp:modelDefinition>"
+    )
+    return f"""<sbml xmlns="http://www.sbml.org/sbml/level3/version1/core" {COMP} level="3"
+      version="1" comp:required="true"><comp:listOfModelDefinitions>{definition}
+      </comp:listOfModelDefinitions><model substanceUnits="item" extentUnits="item">
+      <comp:listOfSubmodels><comp:submodel comp:id="one" comp:modelRef="decay"/>
+      <comp:submodel comp:id="two" comp:modelRef="decay"/></comp:listOfSubmodels>{inside}
+      </model></sbml>"""
+
+
+def test_a_model_of_models_is_made_one():
+    model = read_sbml(model_of_models(""))
+    assert model.network.species == ("one__A", "two__A")
+    assert model.network.propensities([3, 5]).tolist() == [6.0, 10.0]
+    assert model.initial == {"one__A": 7, "two__A": 7}
+
+
+def test_a_submodel_that_is_in_no_file_is_named():
+    text = model_of_models("").replace('modelRef="decay"', 'modelRef="nowhere"')
+    with pytest.raises(SBMLError, match="'nowhere'|package 'comp'"):
+        read_sbml(text)
+
+
+def test_level_1_is_read():
+    text = """<sbml xmlns="http://www.sbml.org/sbml/level1" level="1" version="2"><model name="m">
+      <listOfCompartments><compartment name="c" volume="5"/></listOfCompartments>
+      <listOfSpecies><species name="A" compartment="c" initialAmount="20"/>
+      <species name="B" compartment="c" initialAmount="0"/></listOfSpecies>
+      <listOfParameters><parameter name="k" value="3"/></listOfParameters>
+      <listOfReactions><reaction name="R" reversible="false"><listOfReactants>
+      <speciesReference species="A"/></listOfReactants><listOfProducts>
+      <speciesReference species="B"/></listOfProducts><kineticLaw formula="c*k*A"/></reaction>
+      </listOfReactions></model></sbml>"""
+    model = read_sbml(text)
+    assert str(model.network) == "A -> B ; k" and model.network.volume == 5
+    assert model.network.propensities(model.initial) == [60.0]
+
+
+# --- units of species and of reactions that differ ------------------------------------------------
+
+
+def test_a_conversion_factor_makes_counts_of_amounts():
+    """Reactions in molecules, A in dozens: a law in amounts is a law in counts, 12 times larger."""
+
+    def dozens(model):
+        model.getSpecies("A").setConversionFactor("dozen")
+        model.getSpecies("A").setSubstanceUnits("dimensionless")
+
+    text = build({"R": ("2 A -> B", "k*A*(A - 1/12)")}, amounts(A=5, B=1),
+                 {"k": 4, "dozen": 1 / 12}, change=dozens)  # fmt: skip
+    model = read_sbml(text)
+    assert model.initial == {"A": 60, "B": 1}
+    assert model.network.is_mass_action
+    expected = 4 * 5 * (5 - 1 / 12)
+    assert model.network.propensities(model.initial) == pytest.approx([expected])
+
+
+def test_moles_of_species_and_molecules_of_reactions():
+    def factor(model):
+        model.setSubstanceUnits("mole")
+        model.setExtentUnits("item")
+        model.setConversionFactor("per")
+
+    text = build({"R": ("A -> ", "k*A")}, amounts(A=50 / AVOGADRO),
+                 {"k": 3 * AVOGADRO, "per": 1 / AVOGADRO}, change=factor)  # fmt: skip
+    model = read_sbml(text)
+    assert model.initial == {"A": 50}
+    assert model.network.propensities(model.initial) == pytest.approx([150.0])
 
 
 def test_a_law_too_long_for_a_rate_law_names_its_reaction():

@@ -10,6 +10,7 @@ import numpy as np
 from ..networks.conservation import left_null_space
 
 _BATCH = 1 << 16
+_SMALL_BOX = 500_000  # states, all of which may be looked at
 
 
 class TooManyStatesError(ValueError):
@@ -162,6 +163,8 @@ class StateSpace:
         active = np.flatnonzero(active)
         needed = self.network.reactants.T[active]
         change = self.network.stoichiometry.T[active]
+        if math.prod(self._shape) <= _SMALL_BOX:
+            return self._connected(np.unique(start), needed, change, limit)
         queue = seen = np.unique(start)
         while queue.size:
             if seen.size > limit:
@@ -175,6 +178,29 @@ class StateSpace:
             seen = np.insert(seen, place[new], found[new])
             queue = np.concatenate([queue[_BATCH:], found[new]])
         return seen
+
+    def _connected(self, start: np.ndarray, needed, change, limit: int) -> np.ndarray:
+        """Return what is reached in a small box: a long chain has as many fronts as states."""
+        from scipy.sparse import csr_array
+        from scipy.sparse.csgraph import breadth_first_order
+
+        size = math.prod(self._shape)
+        states = self._unkey(np.arange(size))
+        sources, targets = (
+            [np.full(start.size, size)],
+            [start],
+        )  # one more, which leads to all starts
+        for need, move in zip(needed, change, strict=True):
+            target = states + move
+            fires = np.all((states >= need) & (target <= self.bounds), axis=1)
+            sources.append(np.flatnonzero(fires))
+            targets.append(self._key(target[fires]))
+        moves = np.concatenate(sources), np.concatenate(targets)
+        graph = csr_array((np.ones(moves[0].size), moves), shape=(size + 1, size + 1))
+        found = breadth_first_order(graph, size, return_predecessors=False)[1:]
+        if found.size > limit:
+            raise TooManyStatesError
+        return np.sort(found).astype(np.int64)
 
 
 def largest_counts(stoichiometry: np.ndarray, start: np.ndarray) -> np.ndarray:

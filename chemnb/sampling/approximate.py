@@ -66,8 +66,9 @@ def sample_tau_leap(
 
     **How to see it fail.** Compare with half the ``epsilon``: what changes was wrong. At tens of
     molecules every step is an exact one: right, but two to four times slower than `sample`, which
-    draws many runs side by side. With ``epsilon=0.4`` means are off by several percent, variances
-    by a third.
+    draws many runs side by side (``bench.lessons.tau_leap_over_exact``: 2.7 to 3.9 on four
+    networks of 10 to 100 molecules). With ``epsilon=0.4`` means are off by several percent,
+    variances by a third.
 
     Run i has its own random stream, made from (seed, i): the result is the same, bit for bit, for
     any number of threads.

@@ -44,6 +44,7 @@ def convert(elements: Elements, factor: float, note: str, round_counts: bool, co
 
     Where all that reacts is in one compartment, its size is the network's volume V, counted so
     that n/V is a concentration; if that does not fit, sizes are parameters and V is one.
+    ``factor`` is the molecules in one unit of the reactions' extent.
     """
     if (vessel := _vessel(elements, factor)) is not None:
         try:
@@ -54,8 +55,9 @@ def convert(elements: Elements, factor: float, note: str, round_counts: bool, co
 
 
 def _vessel(elements: Elements, factor: float) -> str | None:
-    found = {elements.species[s].getCompartment() for s in _reacting(elements)}
-    if len(found) != 1:
+    reacting = _reacting(elements)
+    found = {elements.species[s].getCompartment() for s in reacting}
+    if len(found) != 1 or any(elements.conversion(s) != 1 for s in reacting):
         return None
     vessel = found.pop()
     size = None
@@ -156,18 +158,20 @@ class _Conversion:
         if own in self.moving:
             count = name(self.names[own])
             compartment = elements.species[own].getCompartment()
+            a_unit = number(self.factor / elements.conversion(own))
             if not elements.is_concentration(own):
-                return self.over(count, number(self.factor))
+                return self.over(count, a_unit)
             if compartment == self.vessel:
                 return binary(count, ast.Div, name(VOLUME))
-            size = self.compartment(compartment, where)
-            return self.over(self.over(count, size), number(self.factor))
+            return self.over(self.over(count, self.compartment(compartment, where)), a_unit)
         if own in elements.compartments:
             if own == self.vessel:
                 return self.over(name(VOLUME), number(self.factor))
             return self.compartment(own, where)
         if own in elements.parameters or own in elements.species:
             return self.parameter(self.names[own], elements.value(own, where))
+        if own in elements.reactions:
+            return self.tree(elements.rate(own), where)
         return number(elements.needed(own, where))
 
     def compartment(self, own: str, where: str) -> ast.expr:
@@ -214,12 +218,15 @@ class _Conversion:
                 f"are surely zero or more: {text_of(tree)}; write it as forward minus backward, or "
                 "set reversible to false if it is never negative"
             )
-        self.notes.append(
-            f"Reversible reaction '{own}' is two reactions, with the positive and the negative "
-            "terms of its law: events of both directions happen, not only their difference."
-        )
-        self.put(f"{own} (forward)", left, right, ways[0])
-        self.put(f"{own} (backward)", right, left, ways[1])
+        if all(ways):
+            self.notes.append(
+                f"Reversible reaction '{own}' is two reactions, with the positive and the negative "
+                "terms of its law: events of both directions happen, not only their difference."
+            )
+        if ways[0]:
+            self.put(f"{own} (forward)", left, right, ways[0])
+        if ways[1]:
+            self.put(f"{own} (backward)", right, left, ways[1])
 
     def side(self, reaction, side: str) -> dict[str, int]:
         """Return the species of one side that can change, with whole coefficients."""
@@ -229,10 +236,9 @@ class _Conversion:
             where = f"the stoichiometry of '{own}' in reaction '{reaction.getId()}'"
             if reference.getLevel() == 2 and reference.isSetStoichiometryMath():
                 tree = self.elements.reader.read(reference.getStoichiometryMath().getMath(), where)
-                if names_in(tree):
-                    raise SBMLError(f"{where} is a formula of {sorted(names_in(tree))}; only "
-                                    "numbers are supported")  # fmt: skip
-                value = self.elements.evaluate(tree, where)
+                value = self.fixed(tree, where)
+            elif reference.getId() in self.elements.rules:
+                value = self.fixed(self.elements.rules[reference.getId()], where)
             elif reference.getId():
                 value = self.elements.needed(reference.getId(), where)
             else:
@@ -243,8 +249,14 @@ class _Conversion:
                 found[self.names[own]] = found.get(self.names[own], 0) + int(value)
         return found
 
+    def fixed(self, tree: ast.expr, where: str) -> float:
+        """Return the number that a formula of constants gives."""
+        if moving := sorted(names_in(self.tree(tree, where)) & self.varying):
+            raise SBMLError(f"{where} changes with {', '.join(moving)}; it must be constant")
+        return self.elements.evaluate(tree, where)
+
     def law(self, reaction, where: str) -> ast.expr:
-        """Return the propensity: the kinetic law, an amount per time, in molecules."""
+        """Return the propensity: the kinetic law, an extent per time, in molecules."""
         law = reaction.getKineticLaw()
         kind = "Parameter" if law.getLevel() == 2 else "LocalParameter"
         local = {}
@@ -321,7 +333,7 @@ class _Conversion:
     # --- the rest -------------------------------------------------------------------------------
 
     def count(self, own: str, round_counts: bool) -> int:
-        exact = self.elements.amount(own) * self.factor
+        exact = self.elements.amount(own) * self.factor / self.elements.conversion(own)
         if not 0 <= exact < 2**53:
             raise SBMLError(f"species '{own}' starts with {exact:g} molecules, which cannot be")
         whole = round(exact)

@@ -8,7 +8,16 @@ from pathlib import Path
 
 from ..networks.expressions import ExpressionError
 from ..networks.laws import RateLaw
-from .formulas import CLOCK, MathReader, SBMLError, number, replace_names, text_of
+from .formulas import (
+    CLOCK,
+    MathReader,
+    SBMLError,
+    name,
+    names_in,
+    number,
+    replace_names,
+    text_of,
+)  # fmt: skip
 
 
 def load_libsbml():
@@ -31,11 +40,13 @@ def open_document(source: str | os.PathLike):
         document = libsbml.readSBMLFromFile(os.fspath(source))
     else:
         raise SBMLError(f"no file '{source}'; give a path, or the text of a model")
-    if document.getLevel() == 1:
-        raise SBMLError("the model is SBML level 1; levels 2 and 3 are read")
     _raise_errors(document, "is no readable SBML")
     if document.getModel() is None:
         raise SBMLError("the document has no model")
+    if document.getLevel() == 1 and not document.setLevelAndVersion(2, 4, False):
+        raise SBMLError("the model is SBML level 1 and has no like in level 2")
+    if document.getLevel() == 3 and document.getPlugin("comp"):
+        _flatten(document)
     _refuse(document, document.getModel())
     for unwanted in (libsbml.LIBSBML_CAT_UNITS_CONSISTENCY, libsbml.LIBSBML_CAT_MODELING_PRACTICE):
         document.setConsistencyChecks(unwanted, False)
@@ -51,6 +62,18 @@ def _raise_errors(document, fault: str) -> None:
     if errors:
         said = " ".join(errors[0].getMessage().split())
         raise SBMLError(f"the model {fault}, line {errors[0].getLine()}: {said}")
+
+
+def _flatten(document) -> None:
+    """Make one model of a model of models, where libSBML can."""
+    options = load_libsbml().ConversionProperties()
+    options.addOption("flatten comp", True)
+    options.addOption("performValidation", False)
+    before = document.getNumErrors()
+    if document.convert(options):
+        errors = [document.getError(i) for i in range(before, document.getNumErrors())]
+        said = " ".join(errors[-1].getMessage().split()) if errors else "libSBML gives no reason"
+        raise SBMLError(f"the submodels of the package 'comp' do not make one model: {said}")
 
 
 def listed(model, what: str) -> list:
@@ -82,10 +105,8 @@ def _refuse(document, model) -> None:
         if variable in compartments:
             raise SBMLError(f"rule of compartment '{variable}': a size that changes is unsupported")
     for species in listed(model, "Species"):
-        _refuse_factor(model, species, f"species '{species.getId()}'")
         if model.getLevel() == 2 and species.isSetSpatialSizeUnits():
             raise SBMLError(f"species '{species.getId()}' has spatialSizeUnits of its own")
-    _refuse_factor(model, model, "the model")
     for reaction in listed(model, "Reaction"):
         where = f"reaction '{reaction.getId()}'"
         if reaction.isSetFast() and reaction.getFast():
@@ -108,11 +129,6 @@ def _refuse_packages(document) -> None:
         # libSBML's own package for the formulas of level 3 version 2, which are read
         if document.getPackageRequired(uri) and package != "l3v2extendedmath":
             raise SBMLError(f"the model needs the SBML package '{package}', which is not read")
-
-
-def _refuse_factor(model, element, where: str) -> None:
-    if model.getLevel() == 3 and element.isSetConversionFactor():
-        raise SBMLError(f"{where} has a conversion factor, which is not supported")
 
 
 class Elements:
@@ -158,9 +174,6 @@ class Elements:
             )
             for first in listed(model, "InitialAssignment")
         }
-        for variable in self.rules:
-            if variable in self.coefficients:
-                raise SBMLError(f"rule of the stoichiometry '{variable}': it must be constant")
         self._values: dict[str, float | None] = {}
         self._open: list[str] = []
 
@@ -207,6 +220,19 @@ class Elements:
             and compartment.getSpatialDimensionsAsDouble() != 0
         )
 
+    def conversion(self, own: str) -> float:
+        """Return the units of substance of a species in one unit of extent, 1 unless declared."""
+        if self.model.getLevel() < 3:
+            return 1.0
+        for element in (self.species[own], self.model):
+            if element.isSetConversionFactor():
+                where = f"the conversion factor of species '{own}'"
+                factor = self.needed(element.getConversionFactor(), where)
+                if not 0 < factor < float("inf"):
+                    raise SBMLError(f"{where} is {factor:g}; it must be above 0")
+                return factor
+        return 1.0
+
     def amount(self, own: str) -> float:
         """Return the amount of a species at the start, in units of substance."""
         where = f"the start of species '{own}'"
@@ -239,8 +265,20 @@ class Elements:
             return self._species_value(own)
         if own in self.coefficients:
             return self.coefficients[own].getStoichiometry()
-        kind = "the rate of reaction" if own in self.reactions else "the unknown name"
-        raise SBMLError(f"{where} uses {kind} '{own}', which is not supported")
+        if own in self.reactions:
+            return self.evaluate(self.rate(own), f"the kinetic law of reaction '{own}'")
+        raise SBMLError(f"{where} uses the unknown name '{own}'")
+
+    def rate(self, own: str) -> ast.expr:
+        """Return the kinetic law of a reaction, its local parameters as numbers."""
+        where = f"the kinetic law of reaction '{own}'"
+        law = self.reactions[own].getKineticLaw()
+        tree = self.reader.read(law.getMath(), where)
+        kind = "Parameter" if law.getLevel() == 2 else "LocalParameter"
+        local = {p.getId(): p for p in listed(law, kind)}
+        if missing := [n for n in names_in(tree) if n in local and not local[n].isSetValue()]:
+            raise SBMLError(f"the local parameter '{missing[0]}' of {where} has no value")
+        return replace_names(tree, lambda n: number(local[n].getValue()) if n in local else name(n))
 
     def _species_value(self, own: str) -> float | None:
         species = self.species[own]

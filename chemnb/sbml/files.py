@@ -1,4 +1,10 @@
-"""Models in SBML and Antimony as reaction networks in molecule counts."""
+"""Models in SBML and Antimony as reaction networks in molecule counts.
+
+Of the SBML Test Suite 3.4.0, all levels and versions, 245 of 391 stochastic and 3874 of 9617
+semantic files are read, and give what the suite expects; the others have parts that are no reaction
+network (events, rate and algebraic rules, no reaction at all, the package distrib, ...) and are
+refused by name; none gives another result (``python -m tests.studies.sbml_suite FOLDER``).
+"""
 
 from __future__ import annotations
 
@@ -60,21 +66,26 @@ def read_sbml(
     round_counts: bool = False,
     combinatorial: bool = False,
 ) -> SBMLModel:
-    r"""Read a model in SBML level 2 or 3 as a reaction network in molecule counts.
+    r"""Read a model in SBML as a reaction network in molecule counts.
+
+    Levels 2 and 3 are read, level 1 by way of level 2, and models of models (the package comp)
+    are made one.
 
     The kinetic law of SBML is an amount of substance per time, whether or not it is written with
     the size of the compartment. The propensity is that law times the molecules in a unit of
     substance, with each species as its count: n/V where the species stands for a concentration.
     A law that is exactly a constant times n(n-1)... becomes mass action (Eq. 5), any other is
-    kept as a rate law: the deterministic :math:`k n^2` stays what it is.
+    kept as a rate law: the deterministic :math:`k n^2` stays what it is. Where species have a
+    conversion factor, a count is an amount divided by it, times the molecules in a unit of extent.
 
     Parameters
     ----------
     source : str or path
         A file, or the text of a model (it begins with ``<``).
     molecules_per_unit : float, optional
-        Molecules in one unit of substance; default is what the model declares (item or mole),
-        and 1 if it declares nothing. ``6.02214076e23`` if amounts are moles.
+        Molecules in one unit of substance (of extent, where they differ); default is what the
+        model declares (item or mole), and 1 if it declares nothing. ``6.02214076e23`` if amounts
+        are moles.
     round_counts : bool
         Round counts at the start that are not whole even if one changes by more than 1 %.
     combinatorial : bool
@@ -89,9 +100,9 @@ def read_sbml(
     ------
     SBMLError
         If the model is not valid, or has a part that is not supported: events, rate and algebraic
-        rules, delays, fast reactions, stoichiometry that changes or is not whole, conversion
-        factors, compartments whose size changes, reversible laws that are no difference of two
-        rates. The message names the element.
+        rules, delays, fast reactions, stoichiometry that changes or is not whole, compartments
+        whose size changes, reversible laws that are no difference of two rates. The message names
+        the element.
 
     Examples
     --------

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import functools
 import math
 from collections.abc import Callable, Mapping
+
+from ..networks.laws import RateLaw
 
 AVOGADRO = 6.02214076e23  # molecules per mole, exact in the SI
 CLOCK = "<time>"  # the time, under a name that no element of a model can have
@@ -24,6 +27,27 @@ _FORMULAS = {
     "AST_FUNCTION_COSH": "(exp(x) + exp(-x))/2",
     "AST_FUNCTION_SECH": "2/(exp(x) + exp(-x))",
     "AST_FUNCTION_CEILING": "-floor(-x)",
+}
+_OF_TWO = {
+    "AST_FUNCTION_QUOTIENT": "piecewise(floor(x/y), x/y >= 0, -floor(-x/y))",
+    "AST_FUNCTION_REM": "x - y*piecewise(floor(x/y), x/y >= 0, -floor(-x/y))",
+}
+_OF_NUMBERS = {
+    "AST_FUNCTION_FACTORIAL": lambda x: float(math.factorial(int(x))) if x == int(x) else math.nan,
+    "AST_FUNCTION_ARCSIN": math.asin,
+    "AST_FUNCTION_ARCCOS": math.acos,
+    "AST_FUNCTION_ARCTAN": math.atan,
+    "AST_FUNCTION_ARCSEC": lambda x: math.acos(1 / x),
+    "AST_FUNCTION_ARCCSC": lambda x: math.asin(1 / x),
+    "AST_FUNCTION_ARCCOT": lambda x: math.atan(1 / x),
+    "AST_FUNCTION_ARCSINH": math.asinh,
+    "AST_FUNCTION_ARCCOSH": math.acosh,
+    "AST_FUNCTION_ARCTANH": math.atanh,
+    "AST_FUNCTION_ARCSECH": lambda x: math.acosh(1 / x),
+    "AST_FUNCTION_ARCCSCH": lambda x: math.asinh(1 / x),
+    "AST_FUNCTION_ARCCOTH": lambda x: math.atanh(1 / x),
+    "AST_FUNCTION_COTH": lambda x: 1 / math.tanh(x),
+    "AST_FUNCTION_CSCH": lambda x: 1 / math.sinh(x),
 }
 _CALLS = {
     "AST_FUNCTION_EXP": "exp",
@@ -47,6 +71,7 @@ _ARITHMETIC = {
     "AST_POWER": ast.Pow,
     "AST_FUNCTION_POWER": ast.Pow,
 }
+_KNOWN = {*_CALLS, *_FORMULAS, *_OF_TWO, *_COMPARISONS, *_ARITHMETIC, "AST_MINUS"}
 _NUMBERS = ("AST_INTEGER", "AST_REAL", "AST_REAL_E", "AST_RATIONAL")
 
 
@@ -178,9 +203,8 @@ class MathReader:
 
 
 def _symbol(kind: str) -> ast.expr | None:
-    truths = {"AST_CONSTANT_TRUE": ast.Eq, "AST_CONSTANT_FALSE": ast.NotEq}
-    if kind in truths:
-        return ast.Compare(number(1), [truths[kind]()], [number(1)])
+    if kind in ("AST_CONSTANT_TRUE", "AST_CONSTANT_FALSE"):
+        return _truth(kind == "AST_CONSTANT_TRUE")
     return {
         "AST_NAME_TIME": name(CLOCK),
         "AST_NAME_AVOGADRO": number(AVOGADRO),
@@ -220,16 +244,45 @@ def _operation(kind: str, parts: list[ast.expr], where: str) -> ast.expr:
         return ast.Compare(parts[0], operators, parts[1:])
     if kind == "AST_LOGICAL_NOT" and count == 1:
         return ast.UnaryOp(ast.Not(), parts[0])
-    if kind in ("AST_LOGICAL_AND", "AST_LOGICAL_OR") and count:
+    if kind in ("AST_LOGICAL_AND", "AST_LOGICAL_OR"):
         operator = ast.And() if kind == "AST_LOGICAL_AND" else ast.Or()
-        return ast.BoolOp(operator, parts) if count > 1 else parts[0]
-    if kind == "AST_LOGICAL_XOR" and count == 2:
-        first, second = parts
-        either, both = ast.BoolOp(ast.Or(), parts), ast.BoolOp(ast.And(), [first, second])
-        return ast.BoolOp(ast.And(), [either, ast.UnaryOp(ast.Not(), both)])
+        if count > 1:
+            return ast.BoolOp(operator, parts)
+        return parts[0] if parts else _truth(kind == "AST_LOGICAL_AND")
+    if kind == "AST_LOGICAL_XOR":
+        return functools.reduce(_either, parts) if parts else _truth(False)
+    if kind == "AST_LOGICAL_IMPLIES" and count == 2:
+        return ast.BoolOp(ast.Or(), [ast.UnaryOp(ast.Not(), parts[0]), parts[1]])
+    if kind in _OF_TWO and count == 2:
+        own = dict(zip("xy", parts, strict=True))
+        return replace_names(ast.parse(_OF_TWO[kind], mode="eval").body, own.get)
+    if kind in _OF_NUMBERS and count == 1 and not names_in(parts[0]):
+        return _number_of(_OF_NUMBERS[kind], parts[0], where)
     shown = kind.removeprefix("AST_").removeprefix("FUNCTION_").lower()
-    fault = "has no 'otherwise'" if shown == "piecewise" else f"with {count} arguments"
-    raise SBMLError(f"{where} uses '{shown}' {fault}, which rate laws do not have")
+    if shown == "piecewise":
+        raise SBMLError(f"{where} uses 'piecewise' that has no 'otherwise', which rate laws need")
+    shown = f"'{shown}' with {count} arguments" if kind in _KNOWN else f"'{shown}'"
+    raise SBMLError(f"{where} uses {shown}, which rate laws do not have")
+
+
+def _truth(value: bool) -> ast.expr:
+    return ast.Compare(number(1), [ast.Eq() if value else ast.NotEq()], [number(1)])
+
+
+def _either(first: ast.expr, second: ast.expr) -> ast.expr:
+    either, both = (ast.BoolOp(join(), [first, second]) for join in (ast.Or, ast.And))
+    return ast.BoolOp(ast.And(), [either, ast.UnaryOp(ast.Not(), both)])
+
+
+def _number_of(function: Callable[[float], float], tree: ast.expr, where: str) -> ast.expr:
+    """Return a function of a number, which rate laws need not have, as its value."""
+    try:
+        value = function(RateLaw(text_of(tree)).evaluate({}))
+    except (ValueError, ArithmeticError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise SBMLError(f"{where} has a function that is not defined at {text_of(tree)}")
+    return number(value)
 
 
 def _fold(parts: list[ast.expr], operator) -> ast.expr:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from math import factorial, isclose, log10, prod
 
+from ..networks.laws import TIME
 from .formulas import binary, name, names_in, number
 
 _LARGEST_POWER, _MOST_TERMS = 20, 64
@@ -114,6 +115,8 @@ def mass_action(
     for key, power in whole.powers.items():
         if key not in varying:
             constant = constant.times(Product(powers={key: power}))
+        elif key == TIME:
+            return None
         elif power == 1 or (powers_too and power > 1 and power == reactants.get(key)):
             missing.setdefault(key, []).extend(range(power))
         else:
@@ -184,8 +187,10 @@ def never_negative(tree: ast.expr, values: Mapping[str, float | None]) -> bool:
 
 def split(
     tree: ast.expr, values: Mapping[str, float | None], varying: Collection[str]
-) -> tuple[ast.expr, ast.expr] | None:
+) -> tuple[ast.expr | None, ast.expr | None] | None:
     """Return a law as the positive and the negative part of a difference, both surely >= 0.
+
+    A part without terms is None; the result is None if the law is no such difference.
 
     Examples
     --------
@@ -205,8 +210,8 @@ def split(
             [_negated(t).tree() for t in terms if t.number < 0],
         )
         every = sides[0] + sides[1]
-        if all(sides) and all(sure(t) or mass_action(t, {}, varying, False) for t in every):
-            return _summed(sides[0]), _summed(sides[1])
+        if all(sure(t) or (all(sides) and mass_action(t, {}, varying, False)) for t in every):
+            return tuple(_summed(side) if side else None for side in sides)
     return None
 
 
@@ -268,7 +273,7 @@ def _less(tree: ast.expr, varying: Collection[str]) -> tuple[str, int, Product] 
     plain = [p for p in parts if p not in counted]
     if len(counted) != 1 or counted[0].others or plain[0].others:
         return None
-    species = [key for key in counted[0].powers if key in varying]
+    species = [key for key in counted[0].powers if key in varying and key != TIME]
     rest = {key: power for key, power in counted[0].powers.items() if key not in varying}
     if len(species) != 1 or counted[0].powers[species[0]] != 1 or rest != dict(plain[0].powers):
         return None

@@ -47,10 +47,12 @@ def _declared(model) -> list[tuple[str, str]]:
             ("substanceUnits", model.getSubstanceUnits()),
             ("extentUnits", model.getExtentUnits()),
         ):
-            if unit:
+            if unit and not (what == "substanceUnits" and _all_converted(model)):
                 found.append((f"the model's {what}", unit))
     for i in range(model.getNumSpecies()):
         species = model.getSpecies(i)
+        if _is_converted(model, species):
+            continue
         unit = species.getSubstanceUnits()
         if species.isSetSubstanceUnits() and (model.getLevel() == 3 or unit != "substance"):
             found.append((f"species '{species.getId()}'", unit))
@@ -60,6 +62,20 @@ def _declared(model) -> list[tuple[str, str]]:
             where = f"the kinetic law of reaction '{model.getReaction(i).getId()}'"
             found.append((where, law.getSubstanceUnits()))
     return found
+
+
+def _is_converted(model, species) -> bool:
+    """Whether a species has a unit of its own, with a factor from that of the reactions."""
+    return model.getLevel() == 3 and (
+        species.isSetConversionFactor() or model.isSetConversionFactor()
+    )
+
+
+def _all_converted(model) -> bool:
+    return model.getNumSpecies() > 0 and all(
+        _is_converted(model, model.getSpecies(i)) or model.getSpecies(i).isSetSubstanceUnits()
+        for i in range(model.getNumSpecies())
+    )
 
 
 def _factor(model, unit: str, where: str) -> float:

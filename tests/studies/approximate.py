@@ -1,6 +1,6 @@
 """Where approximate relatives of the sampler pay, and what they cost in truth: 2 A <-> B.
 
-The system starts with V molecules of A in the volume V (10, 100, 10^4, 10^6), is followed to t = 4
+The system starts with V molecules of A in the volume V (10, 100, 1000, 10^4, 10^6), is followed to t = 4
 near its equilibrium, and looked at on the way, t = 0.5.
 
 `approximate.<method>.speed.<V>`: processor time of `chemnb.sample` over that of tau-leaping or the
@@ -28,9 +28,9 @@ from chemnb.sampling.approximate import sample_langevin, sample_tau_leap
 
 TIMES = [0.5, 4.0]
 EPSILON = 0.03
-EXACT_RUNS = {10: 30_000, 100: 30_000, 10**4: 1000, 10**6: 12}
-RUNS = {10: 30_000, 100: 10_000, 10**4: 4000, 10**6: 3000}
-ERROR_RUNS = {10: 100_000, 100: 40_000, 10**4: 20_000, 10**6: 10_000}
+EXACT_RUNS = {10: 30_000, 100: 30_000, 1000: 4000, 10**4: 1000, 10**6: 12}
+RUNS = {10: 30_000, 100: 10_000, 1000: 4000, 10**4: 4000, 10**6: 3000}
+ERROR_RUNS = {10: 100_000, 100: 40_000, 1000: 20_000, 10**4: 20_000, 10**6: 10_000}
 METHODS = {"tau_leap": sample_tau_leap, "langevin": sample_langevin}
 EPSILONS = [0.2, 0.1, 0.05]
 ROUNDS, SEED = 5, 2006
