@@ -25,7 +25,7 @@ def enzyme(amount, turnover):
     import matplotlib.pyplot as plt
 
     times, exact, ways = _numbers(amount, turnover)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(7.4, 2.8))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(6.6, 2.5))
     left.plot(times, exact, label="full", **plots.REFERENCE)
     for place, (name, ours) in enumerate(ways.items()):
         style = {"color": plots.COLOURS[place], "ls": ["-.", "-"][place]}
