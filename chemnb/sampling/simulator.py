@@ -14,8 +14,9 @@ from ..networks.programs import no_program, program_of
 from ..networks.reactions import Reaction
 from ..networks.tables import Control, reaction_tables
 
-METHODS = ("auto", "direct", "first-reaction", "next-reaction", "tree")
+METHODS = ("auto", "direct", "first-reaction", "next-reaction", "tree", "composition-rejection")
 _KERNELS = {
+    "composition-rejection": "composition_rejection",
     "direct": "direct",
     "first-reaction": "first_reaction",
     "next-reaction": "next_reaction",
