@@ -32,7 +32,7 @@ from .network import (
 )
 from .random import TINY, _bits, draw, stream, uniform, waiting_time
 
-_LANES = 32  # known to the compiler, which fills vector registers with them
+_LANES = 16  # known to the compiler, which fills vector registers with them
 _EXPONENTS = 2048  # groups are numbered by the exponent's bits: 0 is zero, 2047 is no number
 _NO_NUMBER = 2047
 _ZERO = 0
@@ -85,7 +85,7 @@ def _value(j, n, t, rates, form, tables, stack):
 @allocating()
 def _forms(tables):
     """Return rows (kind, species, species, offset) of all reactions."""
-    form = np.zeros((len(tables.rates), 4), np.int32)
+    form = np.zeros((len(tables.rates), 4), np.uint32)
     for j in range(len(form)):
         first, last = tables.factor_start[j], tables.factor_start[j + 1]
         form[j, 0] = last - first if last - first <= _BILINEAR else _OTHER
@@ -207,7 +207,7 @@ def _choose(busy, active, tries, group, state, a, members, begin, shift, chosen,
             first = begin[group[lane], lane]
             count = np.uint64(begin[group[lane] + 1, lane] - first)
             which, rest = _product(tries[lane], count)
-            j = members[lane, first + np.int64(which)]
+            j = members[lane, np.uint64(first) + which]
             limit = _mantissa(_bits(a[lane, j]), shift)
             chosen[lane] = j
             left[refused] = lane
@@ -224,7 +224,7 @@ def _choose(busy, active, tries, group, state, a, members, begin, shift, chosen,
 def _react(j, n, change_start, changes):
     large = False
     for c in range(change_start[j], change_start[j + 1]):
-        i = changes[c, 0]
+        i = np.uint32(changes[c, 0])
         n[i] += changes[c, 1]
         large |= n[i] >= LARGEST_COUNT
     return large
@@ -411,8 +411,8 @@ def run_block(report, ended, final, out, times, first, seed, start, tables, cont
     lanes = max(1, min(lanes, len(out), _LANES))
     rows, columns = lanes + 1, _LANES + 8
     n, a = np.empty((rows, n_species)), np.empty((rows, n_reactions))
-    members = np.empty((rows, n_reactions), np.int32)
-    place = np.empty((rows, n_reactions), np.int32)
+    members = np.empty((rows, n_reactions), np.uint32)
+    place = np.empty((rows, n_reactions), np.uint32)
     begin = np.empty((_EXPONENTS + 2, columns), np.int32)
     sums = np.empty((_EXPONENTS + 2, columns), np.int64)
     weights = np.empty((_EXPONENTS + 2, columns))
@@ -424,10 +424,10 @@ def run_block(report, ended, final, out, times, first, seed, start, tables, cont
     _run(
         report, ended, final, out, times, first, seed, lanes, start, tables, control,
         np.empty(400), tables.rates, _forms(tables),
-        tables.change_start.astype(np.int32), tables.changes.astype(np.int32),
-        tables.affected_start.astype(np.int32), tables.affected.astype(np.int32),
+        tables.change_start.astype(np.uint32), tables.changes.astype(np.int32),
+        tables.affected_start.astype(np.uint32), tables.affected.astype(np.uint32),
         n, a, members, place, np.empty(2, np.int64), begin, sums, weights, below, scale,
         np.uint64(shift), np.zeros((4, columns), np.uint64), np.zeros(columns, np.uint64),
         np.zeros(columns), np.zeros(columns), np.zeros(columns), np.zeros(columns),
-        np.zeros(columns, np.int64), np.zeros(columns, np.int64), np.zeros(columns, np.int64), np.zeros(columns, np.int64), np.zeros(columns, np.int64), np.zeros(columns, np.int64), np.zeros(columns, np.int64), np.zeros(columns, np.int64), np.zeros(columns, np.int64),
+        np.zeros(columns, np.int64), np.zeros(columns, np.int64), np.zeros(columns, np.int64), np.zeros(columns, np.int64), np.zeros(columns, np.int64), np.zeros(columns, np.uint32), np.zeros(columns, np.uint32), np.zeros(columns, np.uint32), np.zeros(columns, np.uint32),
     )  # fmt: skip
