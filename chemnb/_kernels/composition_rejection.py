@@ -115,21 +115,18 @@ def _widen(exponent, window, begin, sums, weights, n_reactions):
 @inlined()
 def _move(j, old, new, lane, begin, members, place):
     """Bring reaction j from its group to another one: past the border of each one between."""
-    hole = place[j]
+    here = place[j]
     for s in range(old + 1, new + 1):
-        last = begin[s, lane] - 1
-        begin[s, lane] = last
-        members[hole] = members[last]
-        place[members[hole]] = hole
-        hole = last
+        there = np.uint32(begin[s, lane] - 1)
+        begin[s, lane] = there
+        other = members[there]
+        members[here], place[other], members[there], here = other, here, j, there
     for s in range(old, new, -1):
-        first = begin[s, lane]
-        begin[s, lane] = first + 1
-        members[hole] = members[first]
-        place[members[hole]] = hole
-        hole = first
-    members[hole] = j
-    place[j] = hole
+        there = np.uint32(begin[s, lane])
+        begin[s, lane] = there + 1
+        other = members[there]
+        members[here], place[other], members[there], here = other, here, j, there
+    place[j] = here
 
 
 @compiled()
@@ -323,7 +320,7 @@ def _run(
         late = 0
         for lane in range(_LANES):
             # nan is late, too
-            late += not (next_t[lane] <= wanted[lane]) | (events[lane] == max_events)
+            late += (not next_t[lane] <= wanted[lane]) | (events[lane] == max_events)
         going, finished = 0, 0
         for k in range(active):
             lane = busy[k]

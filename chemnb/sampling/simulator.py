@@ -22,7 +22,8 @@ _KERNELS = {
     "next-reaction": "next_reaction",
     "tree": "tree",
 }
-_LARGE = 100  # reactions from which the sum tree is cheaper than a sum over all
+# an event costs a sum over all reactions or a search for each reaction that it changes
+_SEARCH, _SEARCHES = 50, 12  # in reactions summed up: for the event, and for each one changed
 _LANES, _MANY_LANES, _RUNS_FOR_MANY = 128, 256, 4096
 _FEWEST_FOR_LANES = 64  # runs; fewer leave lanes empty
 _FEW_RUNS, _FEW_STEPS = 256, 2000  # what NumPy does within half a second
@@ -255,7 +256,8 @@ class Simulator:
 def choose_method(network: ReactionNetwork, method: str) -> str:
     """Return the method that ``"auto"`` stands for, or the one that was asked for.
 
-    It depends on the network alone: lockstep direct up to 100 reactions, the sum tree above.
+    It depends on the network alone: the direct method in lockstep if there are few reactions or
+    each of them changes the propensities of many, composition-rejection otherwise.
 
     Raises
     ------
@@ -273,7 +275,11 @@ def choose_method(network: ReactionNetwork, method: str) -> str:
         return "direct"
     if method != "auto":
         return method
-    return "direct" if len(network.reactions) <= _LARGE else "tree"
+    size = len(network.reactions)
+    if size <= _SEARCH:
+        return "direct"
+    changed = len(reaction_tables(network).affected) / size
+    return "direct" if size <= _SEARCH + _SEARCHES * changed else "composition-rejection"
 
 
 def check_growth(status: int, reaction: Reaction, run: int, max_events: int) -> None:
