@@ -235,7 +235,7 @@ def test_a_ring_whose_rates_span_ten_decades(method):
 def test_lanes_do_not_matter(name, lanes):
     """Trajectories that take turns do not see each other."""
     if name == "decades":
-        net = ReactionNetwork([f"S{i} -> S{(i + 1) % 40} ; {10.0**(i % 9)}" for i in range(40)])
+        net = ReactionNetwork([f"S{i} -> S{(i + 1) % 40} ; {10.0 ** (i % 9)}" for i in range(40)])
         start, times = [2] * 40, np.array([0.0, 1e-6, 1e-4])
     else:
         net, start, end = NETWORKS[name]
@@ -251,7 +251,14 @@ def test_lanes_do_not_matter(name, lanes):
             np.empty((size, len(times), len(start)), np.int64),
         )  # fmt: skip
         composition_rejection.run_block(
-            *arrays, times, first, 5, simulator.start, simulator._tables, simulator._control(), lanes
+            *arrays,
+            times,
+            first,
+            5,
+            simulator.start,
+            simulator._tables,
+            simulator._control(),
+            lanes,
         )
         return arrays
 
