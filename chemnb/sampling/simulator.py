@@ -12,7 +12,7 @@ from ..networks.laws import TIME, VOLUME, Condition
 from ..networks.network import ReactionNetwork
 from ..networks.programs import no_program, program_of
 from ..networks.reactions import Reaction
-from ..networks.tables import Control, reaction_tables
+from ..networks.tables import Control, Tables, reaction_tables
 
 METHODS = ("auto", "direct", "first-reaction", "next-reaction", "tree", "composition-rejection")
 _KERNELS = {
@@ -94,9 +94,9 @@ class Simulator:
     ) -> None:  # fmt: skip
         self.network, self.seed, self.max_events, self.stop = network, seed, max_events, stop
         self.start, self.times = np.asarray(start, dtype=float), np.asarray(times, dtype=float)
-        self.method = choose_method(network, method)
-        self.run_bytes = 8 * (len(self.times) + 2) * len(self.start) + 48
         self._tables = reaction_tables(network)
+        self.method = choose_method(network, method, self._tables)
+        self.run_bytes = 8 * (len(self.times) + 2) * len(self.start) + 48
         self._program = no_program() if stop is None else program_of(stop, network)
         self._interrupt = np.zeros(1, dtype=np.int64)
         self._stops_at_once = stop is not None and self._holds(stop, self.start)
@@ -253,7 +253,7 @@ class Simulator:
         )
 
 
-def choose_method(network: ReactionNetwork, method: str) -> str:
+def choose_method(network: ReactionNetwork, method: str, tables: Tables | None = None) -> str:
     """Return the method that ``"auto"`` stands for, or the one that was asked for.
 
     It depends on the network alone: the direct method in lockstep if there are few reactions or
@@ -278,7 +278,7 @@ def choose_method(network: ReactionNetwork, method: str) -> str:
     size = len(network.reactions)
     if size <= _SEARCH:
         return "direct"
-    changed = len(reaction_tables(network).affected) / size
+    changed = len((tables or reaction_tables(network)).affected) / size
     return "direct" if size <= _SEARCH + _SEARCHES * changed else "composition-rejection"
 
 
