@@ -5,10 +5,12 @@ from functools import cache
 
 import numpy as np
 import pytest
+from scipy.linalg import expm
 from scipy.stats import chi2, expon, kstest, nbinom, poisson
 
 import chemnb as cn
 from chemnb import models
+from chemnb._kernels import composition_rejection
 from chemnb.networks.network import ReactionNetwork
 from chemnb.sampling.simulator import METHODS, Simulator, choose_method
 
@@ -71,7 +73,7 @@ def test_the_distribution_is_that_of_the_master_equation(name, method):
         np.pad(x.values, [(0, m - s) for m, s in zip(shape, x.shape, strict=True)])
         for x in (shares, probability)
     )
-    # 32 tests: a false alarm once in 3000 suites
+    # 40 tests: a false alarm once in 2500 suites
     assert chi_square(seen, exact, runs) > 1e-5
     assert np.abs(seen - exact).sum() / 2 < 1.5 * cn.sampling_floor(exact, runs) + 0.01
 
@@ -175,8 +177,8 @@ def ring(size):
     return ReactionNetwork([f"S{i} -> S{(i + 1) % size} ; 1" for i in range(size)])
 
 
-@pytest.mark.parametrize("method", ["tree", "next-reaction"])
-@pytest.mark.parametrize("size", [7, 64, 65, 600])
+@pytest.mark.parametrize("method", ["tree", "next-reaction", "composition-rejection"])
+@pytest.mark.parametrize("size", [7, 64, 65, 600, 1100])
 def test_walkers_on_a_ring_are_independent(method, size):
     """A molecule has moved on by a Poisson number of steps; molecules do not see each other."""
     start = np.zeros(size, dtype=int)
@@ -197,7 +199,7 @@ def test_widely_different_propensities():
     net = ReactionNetwork([*lines, "A -> 0 ; 1e-3"])
     start = {f"F{i}": 1 for i in range(4)} | {"A": 1000}
     runs, t = 200, 2e-5
-    for method in ("tree", "next-reaction", "direct"):
+    for method in ("tree", "next-reaction", "direct", "composition-rejection"):
         data = cn.sample(net, start, [t], runs, seed=4, method=method, keep=runs)
         found = data.paths.sel(species="A").values
         assert 1000 * runs - found.sum() <= 5  # 0.004 are expected
@@ -205,12 +207,112 @@ def test_widely_different_propensities():
         assert np.abs(pairs - 0.5).max() < 4.5 * math.sqrt(0.25 / runs)
 
 
+LARGE_METHODS = ["tree", "next-reaction", "composition-rejection"]
+
+
+@pytest.mark.parametrize("method", LARGE_METHODS)
+def test_a_ring_whose_rates_span_ten_decades(method):
+    """Molecules leave fast places for slow ones: groups of propensities appear and fall empty."""
+    size, runs, times = 60, 3000, [1e-4, 0.02]
+    rates = 10.0 ** np.linspace(-5, 5, size)
+    net = ReactionNetwork([f"S{i} -> S{i + 1} ; {float(k)!r}" for i, k in enumerate(rates)])
+    start = [3] * size + [0]
+    data = cn.sample(net, start, times, runs, seed=13, method=method, keep=0)
+    flow = np.zeros((size + 1, size + 1))
+    flow[range(size), range(size)], flow[range(1, size + 1), range(size)] = -rates, rates
+    for time, found in zip(times, data.mean().values, strict=True):
+        reached = expm(flow * time)[:, :size]  # from each place where molecules start
+        mean = 3 * reached.sum(axis=1)
+        variance = 3 * (reached * (1 - reached)).sum(axis=1)
+        error = (found - mean) / np.sqrt(variance / runs + 1e-9)
+        # 61 places: rare visits are far from normal
+        assert np.abs(error[mean * runs > 20]).max() < 5
+        assert found.sum() == pytest.approx(3 * size)
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 5, 16])
+@pytest.mark.parametrize("name", ["enzyme", "toggle switch, Hill laws", "decades"])
+def test_lanes_do_not_matter(name, lanes):
+    """Trajectories that take turns do not see each other."""
+    if name == "decades":
+        net = ReactionNetwork([f"S{i} -> S{(i + 1) % 40} ; {10.0 ** (i % 9)}" for i in range(40)])
+        start, times = [2] * 40, np.array([0.0, 1e-6, 1e-4])
+    else:
+        net, start, end = NETWORKS[name]
+        times = np.array([0.0, end / 2, end])
+    simulator = Simulator(
+        net, net.counts(start), times, 5, method="composition-rejection", max_events=10**6
+    )
+    reference = simulator.run(0, 40)
+
+    def alone(first, size):
+        arrays = (
+            np.zeros((size, 3), np.int64), np.zeros((size, 1)), np.zeros((size, len(start))),
+            np.empty((size, len(times), len(start)), np.int64),
+        )  # fmt: skip
+        composition_rejection.run_block(
+            *arrays,
+            times,
+            first,
+            5,
+            simulator.start,
+            simulator._tables,
+            simulator._control(),
+            lanes,
+        )
+        return arrays
+
+    for first, size in ((0, 40), (7, 9), (39, 1)):
+        report, ended, final, counts = alone(first, size)
+        part = slice(first, first + size)
+        assert np.array_equal(counts, reference.counts[part])
+        assert np.array_equal(report[:, 2], reference.events[part])
+        assert np.array_equal(ended[:, 0], reference.ended[part])
+        assert np.array_equal(final, reference.final[part])
+
+
+@pytest.mark.parametrize("method", LARGE_METHODS)
+def test_large_methods_stop_log_and_end_alike(method):
+    """Stops, logs, absorbing states, guards: the same through every way of running."""
+    net = ReactionNetwork("A -> B ; 1 \n B -> 0 ; law: 2*B/(1 + B) \n 2 A -> 0 ; 0.1")
+    start, runs = {"A": 12}, 50
+    passed = cn.first_passage(net, start, "A <= 2", 90, runs, seed=3, method=method)
+    ends = cn.sample(net, start, [0, 1, 1e9], runs, seed=3, method=method, keep=runs).paths.values
+    assert not ends[:, -1].any()  # everything dies out
+    for run, path in enumerate(cn.record_events(net, start, 90, runs, seed=3, method=method)):
+        assert np.array_equal(path.values[-1], [0, 0])
+        first = np.flatnonzero(path.sel(species="A").values <= 2)[0]
+        assert path.time.values[first] == passed.time.values[run]
+        assert np.array_equal(path.values[first], passed.state.values[run])
+        at = np.searchsorted(path.time.values, 1.0, side="right") - 1
+        assert np.array_equal(path.values[at], ends[run, 1])
+    one, two = (
+        cn.sample(net, start, [1], 700, seed=3, method=method, threads=threads, keep=700)
+        for threads in (1, 2)
+    )
+    assert np.array_equal(one.paths, two.paths) and one.moments().equals(two.moments())
+    with pytest.raises(cn.SimulationError, match="passed 5 reactions, lately '"):
+        cn.sample(net, start, [9], 20, seed=3, method=method, max_events=5)
+    with pytest.raises(cn.SimulationError, match="the rate law of 'A -> 0.* gives -"):
+        cn.sample(
+            ReactionNetwork("A -> 0 ; law: 3 - A \n 0 -> A ; 9"), [0], [9], 5, seed=1, method=method
+        )
+    with pytest.raises(cn.SimulationError, match="the propensity of 'A -> 2 A.* too large for a"):
+        cn.sample(ReactionNetwork("A -> 2 A ; 1e308"), [9], [9], 5, seed=1, method=method)
+    with pytest.raises(cn.SimulationError, match="drove a count beyond 2.53"):
+        cn.sample(ReactionNetwork("A -> 2 A ; 1"), [2**53 - 1], [9], 5, seed=1, method=method)
+
+
 def test_the_method_that_is_chosen():
-    assert choose_method(ring(100), "auto") == "direct"
-    assert choose_method(ring(101), "auto") == "tree"
+    assert choose_method(ring(70), "auto") == "direct"
+    assert choose_method(ring(100), "auto") == "composition-rejection"
     assert choose_method(ring(1000), "next-reaction") == "next-reaction"
     data = cn.sample(ring(101), np.ones(101), [0.1], 2, seed=1)
-    assert data.method == "tree" and "tree method" in repr(data)
+    assert data.method == "composition-rejection"
+    assert "composition-rejection method" in repr(data)
+    # a species that every reaction reads: each of its events changes them all
+    joined = [f"S{i} + H -> S{i + 1} + 2 H ; 1" for i in range(150)]
+    assert choose_method(ReactionNetwork(joined), "auto") == "direct"
     timed = ReactionNetwork("0 -> A ; law: t")
     assert choose_method(timed, "auto") == "direct"
     with pytest.raises(cn.SimulationError, match="method='tree' cannot follow a rate law that dep"):

@@ -463,6 +463,32 @@ def test_threads_do_not_matter(kind):
     assert same(one, _reference(propensities=kind, threads=8))
 
 
+@pytest.mark.parametrize("kind", PROPENSITIES)
+@pytest.mark.parametrize("lanes", [1, 2, 7, 64, 300])
+def test_lanes_do_not_matter(kind, lanes, monkeypatch):
+    """Side by side or alone, with tables that are too small at first."""
+    monkeypatch.setattr(slow_scale, "_FEWEST_FOR_LANES", 10**9)
+    alone = _reference(propensities=kind, threads=1)
+    monkeypatch.setattr(slow_scale, "_FEWEST_FOR_LANES", 1)
+    monkeypatch.setattr(slow_scale, "_PILOTS", 1)
+    monkeypatch.setattr(slow_scale, "_LANES", lanes)
+    monkeypatch.setattr(fast_subsystem, "_LEAST_GROWTH", 1)
+    assert same(alone, _reference(propensities=kind, threads=2))
+
+
+def test_absorbing_states_and_spectators_in_lanes(monkeypatch):
+    """Everything dies out, slow reactions of two spectators among them."""
+    network = ReactionNetwork("A <-> B ; 5, 3 \n B -> C ; 1 \n 2 C -> D ; 0.5 \n C + D -> 0 ; 2")
+    found = []
+    for fewest in (1, 10**9):
+        monkeypatch.setattr(slow_scale, "_FEWEST_FOR_LANES", fewest)
+        found.append(sample_slow(
+            network, [9, 0, 0, 0], [0, 1, 1e9], 400, seed=3, fast_reactions="A <-> B", keep=400
+        ).paths)  # fmt: skip
+    assert np.array_equal(*found)
+    assert not found[0].sel(species="A + B").values[:, -1].any()
+
+
 @pytest.mark.parametrize(("pilots", "most"), [(1, 2**25), (100, 2**25), (16, 1), (16, 11 * 72)])
 def test_blocks_do_not_matter(pilots, most, monkeypatch):
     reference = _reference(runs=120, threads=1)
@@ -644,8 +670,9 @@ def test_blocks_at_work_end_when_interrupted():
         AveragedNetwork(GENE, GENE_FAST), GENE.counts(GENE_START), np.array([1e9]), 1, 10**12
     )
     simulator.interrupt()
-    with pytest.raises(KeyboardInterrupt):
-        simulator.run(0, 5)
+    for runs in (5, 100):  # alone and in lanes
+        with pytest.raises(KeyboardInterrupt):
+            simulator.run(0, runs)
 
 
 def test_bad_starts_and_questions_are_explained():

@@ -25,6 +25,7 @@ from ..sampling.simulator import SimulationError, check_growth
 from .averaged_network import AveragedNetwork
 
 _PILOTS = 16
+_LANES, _FEWEST_FOR_LANES = 128, 64  # runs side by side; fewer leave lanes empty
 
 
 class SlowScaleEnsemble(Ensemble):
@@ -214,15 +215,30 @@ class _Simulator:
         while len(pending):
             with self._growing:
                 tables = self._model.state_tables()
-            report = kernel.run_block(
-                states, pending, self._times, first, self._seed, self._begin, self._tables,
-                *tables, self._max_events, self._interrupt,
-            )  # fmt: skip
+            report = self._simulate(states, pending, first, tables)
             self._check(report, first + pending)
             left = report[:, 0] == kernel.UNKNOWN_STATE
             pending = pending[left]
             self._grow(np.unique(report[left, 1:], axis=0))
         return states
+
+    def _simulate(self, states, pending, first: int, tables) -> np.ndarray:
+        """Fill rows of states; return how each run ended, as `kernel.run_block`."""
+        from .._kernels import slow_scale as kernel
+        from .._kernels.network import REPLAY
+
+        rest = (
+            self._times, first, self._seed, self._begin, self._tables, *tables, self._max_events,
+            self._interrupt,
+        )  # fmt: skip
+        if len(pending) < _FEWEST_FOR_LANES:
+            return kernel.run_block(states, pending, *rest)
+        report = np.zeros((len(pending), 4), dtype=np.int64)
+        report[:, 0] = kernel.run_lanes(states, pending, *rest, _LANES)
+        again = np.flatnonzero(report[:, 0] == REPLAY)
+        if len(again):
+            report[again] = kernel.run_block(states, pending[again], *rest)
+        return report
 
     def _grow(self, missing: np.ndarray) -> None:
         """Tabulate where slow reactions lead: rows (reaction, group, slow state)."""

@@ -68,13 +68,16 @@ def sample(
         Number of trajectories.
     seed : int
         Zero or more.
-    method : {"auto", "direct", "first-reaction", "next-reaction", "tree"}
+    method : {"auto", "direct", "first-reaction", "next-reaction", "tree", "composition-rejection"}
         Exact methods: the same law from different random numbers. ``direct`` (Gillespie 1977)
         picks the next reaction from all; ``first-reaction`` is the paper's, a waiting time a
         reaction; ``next-reaction`` (Gibson and Bruck 2000, doi:10.1021/jp993732q) keeps the
         waiting times in a queue, and ``tree`` the propensities in a tree of sums: their cost an
-        event grows with the logarithm of the number of reactions. ``auto`` takes ``direct`` up to
-        100 reactions and ``tree`` above; the ensemble's ``method`` tells which.
+        event grows with the logarithm of the number of reactions. ``composition-rejection``
+        (Slepoy et al. 2008, doi:10.1063/1.2919546) keeps reactions of like propensity in groups:
+        its cost does not grow. ``auto`` takes ``direct`` for up to 50 reactions and 12 for each
+        one whose propensity an event changes on average, and ``composition-rejection`` above;
+        the ensemble's ``method`` tells which.
     stop : str, optional
         A condition over counts and parameters, such as ``"A == 0"`` or ``"A + B >= 100"``: a run
         that meets it keeps that state from then on.

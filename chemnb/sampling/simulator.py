@@ -12,16 +12,18 @@ from ..networks.laws import TIME, VOLUME, Condition
 from ..networks.network import ReactionNetwork
 from ..networks.programs import no_program, program_of
 from ..networks.reactions import Reaction
-from ..networks.tables import Control, reaction_tables
+from ..networks.tables import Control, Tables, reaction_tables
 
-METHODS = ("auto", "direct", "first-reaction", "next-reaction", "tree")
+METHODS = ("auto", "direct", "first-reaction", "next-reaction", "tree", "composition-rejection")
 _KERNELS = {
+    "composition-rejection": "composition_rejection",
     "direct": "direct",
     "first-reaction": "first_reaction",
     "next-reaction": "next_reaction",
     "tree": "tree",
 }
-_LARGE = 100  # reactions from which the sum tree is cheaper than a sum over all
+# an event costs a sum over all reactions or a search for each reaction that it changes
+_SEARCH, _SEARCHES = 50, 12  # in reactions summed up: for the event, and for each one changed
 _LANES, _MANY_LANES, _RUNS_FOR_MANY = 128, 256, 4096
 _FEWEST_FOR_LANES = 64  # runs; fewer leave lanes empty
 _FEW_RUNS, _FEW_STEPS = 256, 2000  # what NumPy does within half a second
@@ -92,9 +94,9 @@ class Simulator:
     ) -> None:  # fmt: skip
         self.network, self.seed, self.max_events, self.stop = network, seed, max_events, stop
         self.start, self.times = np.asarray(start, dtype=float), np.asarray(times, dtype=float)
-        self.method = choose_method(network, method)
-        self.run_bytes = 8 * (len(self.times) + 2) * len(self.start) + 48
         self._tables = reaction_tables(network)
+        self.method = choose_method(network, method, self._tables)
+        self.run_bytes = 8 * (len(self.times) + 2) * len(self.start) + 48
         self._program = no_program() if stop is None else program_of(stop, network)
         self._interrupt = np.zeros(1, dtype=np.int64)
         self._stops_at_once = stop is not None and self._holds(stop, self.start)
@@ -251,10 +253,11 @@ class Simulator:
         )
 
 
-def choose_method(network: ReactionNetwork, method: str) -> str:
+def choose_method(network: ReactionNetwork, method: str, tables: Tables | None = None) -> str:
     """Return the method that ``"auto"`` stands for, or the one that was asked for.
 
-    It depends on the network alone: lockstep direct up to 100 reactions, the sum tree above.
+    It depends on the network alone: the direct method in lockstep if there are few reactions or
+    each of them changes the propensities of many, composition-rejection otherwise.
 
     Raises
     ------
@@ -272,7 +275,11 @@ def choose_method(network: ReactionNetwork, method: str) -> str:
         return "direct"
     if method != "auto":
         return method
-    return "direct" if len(network.reactions) <= _LARGE else "tree"
+    size = len(network.reactions)
+    if size <= _SEARCH:
+        return "direct"
+    changed = len((tables or reaction_tables(network)).affected) / size
+    return "direct" if size <= _SEARCH + _SEARCHES * changed else "composition-rejection"
 
 
 def check_growth(status: int, reaction: Reaction, run: int, max_events: int) -> None:

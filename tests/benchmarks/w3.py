@@ -1,16 +1,19 @@
 """W3, rings of 100 and 1000 unimolecular reactions, ten molecules of each species, t = 0..1.
 
-The kernels are timed without the statistics, whose covariance of 1000 species is another matter.
-The growth compares the method for large networks, the tree of sums, with itself; what ``auto``
-takes at 100 (the direct method in lockstep) is faster there and has a record of its own.
+About 1000 and 10,000 events a run. Both sizes are sampled with what ``auto`` takes, as a user
+pays it: bringing every run to its start and recording it are in the time of its events. What is
+done once for any number of runs is not (reading 1000 reactions into tables takes 12 ms), nor are
+the statistics; the covariance of 1000 species is another matter. The tree of sums and the
+next-reaction method are timed beside it.
 """
-
-import numpy as np
 
 from chemnb.sampling.simulator import Simulator
 from tests.benchmarks import _peers
 
-RUNS = {"tree_100": 600, "auto_100": 1024, "tree_1000": 60, "sparse_1000": 2, "next_1000": 60}
+RUNS = {
+    "auto_100": 1024, "tree_100": 600, "auto_1000": 128, "tree_1000": 60, "next_1000": 60,
+    "sparse_1000": 2,
+}  # fmt: skip
 REPEATS = 7
 
 
@@ -20,10 +23,10 @@ def run(progress=print):
 
     def ours(size, method, runs):
         network, start = rings[size]
+        simulator = Simulator(network, network.counts(start), [0.0, 1.0], seed=1, method=method)
 
         def draw(seed):
-            simulator = Simulator(network, network.counts(start), [0.0, 1.0], seed, method=method)
-            found = simulator.run(0, runs)
+            found = simulator.run(seed * runs, runs)
             spread = found.counts[:, 1].var()
             if runs * size > 10**4 and abs(spread - 6.915) > 0.3:
                 raise AssertionError(f"variance {spread:.3f}, not 6.915: another model")
@@ -40,31 +43,35 @@ def run(progress=print):
         return RUNS["sparse_1000"] * 10_000  # 1000 species x 10 molecules x 1 per time
 
     tools = {
-        "tree_100": ours(100, "tree", RUNS["tree_100"]),
         "auto_100": ours(100, "auto", RUNS["auto_100"]),
-        "tree_1000": ours(1000, "auto", RUNS["tree_1000"]),
+        "auto_1000": ours(1000, "auto", RUNS["auto_1000"]),
+        "tree_100": ours(100, "tree", RUNS["tree_100"]),
+        "tree_1000": ours(1000, "tree", RUNS["tree_1000"]),
         "next_1000": ours(1000, "next-reaction", RUNS["next_1000"]),
         "sparse_1000": sparse,
     }
     for draw in tools.values():
         draw(REPEATS + 1)
     costs = _peers.interleaved(tools, REPEATS, progress)
-    large = costs["tree_1000"]
+    large = costs["auto_1000"]
     return {
         "bench.w3.growth": _peers.ratio(
-            large, costs["tree_100"], "cost of an event of W3 with 1000 over 100 species, tree"
+            large, costs["auto_100"], "cost of an event of W3 with 1000 over 100 species, auto"
         ),
-        "bench.w3.growth.auto": _peers.ratio(
-            large, costs["auto_100"], "the same with what auto takes: tree over direct in lockstep"
+        "bench.w3.growth.tree": _peers.ratio(
+            costs["tree_1000"], costs["tree_100"], "the same with the tree of sums"
         ),
         "bench.w3.over_rebop_sparse_1000": _peers.ratio(
             costs["sparse_1000"],
             large,
             "events a core-second on W3, 1000 species, over rebop sparse",
         ),
-        "bench.w3.cost_1000": _peers.cost(large, "an event of W3, 1000 species, tree"),
+        "bench.w3.cost_1000": _peers.cost(large, "an event of W3, 1000 species, auto"),
         "bench.w3.cost_100": _peers.cost(costs["auto_100"], "an event of W3, 100 species, auto"),
+        "bench.w3.cost_1000.tree": _peers.cost(
+            costs["tree_1000"], "an event of W3, 1000 species, tree of sums"
+        ),
         "bench.w3.cost_1000.next_reaction": _peers.cost(
-            np.array(costs["next_1000"]), "an event of W3, 1000 species, next-reaction"
+            costs["next_1000"], "an event of W3, 1000 species, next-reaction"
         ),
     }
