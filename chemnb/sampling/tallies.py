@@ -110,29 +110,32 @@ def sums_of(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     array([[10, 3000000002],
            [3000000002, 1000000000000000004]], dtype=object)
     """
-    largest = max(int(counts.max(initial=0)), -int(counts.min(initial=0)))
-    by_time = counts.transpose(1, 2, 0)
-    # floats add and multiply whole numbers exactly as long as the result is below 2^53
-    if largest**2 * len(counts) >= 2**53:
-        exact = by_time.astype(object)
-        return exact.sum(axis=2), np.array([table @ table.T for table in exact])
     if len(counts) >= _KERNEL_FROM and counts.shape[2] <= _KERNEL_SPECIES and has_kernels():
-        sums, products = _summed_by_kernel(counts)
+        sums, products, largest = _summed_by_kernel(counts)
+        fits = largest**2 * len(counts) < 2**63
     else:
-        exact = by_time.astype(float)
-        sums, products = exact.sum(axis=2), exact @ exact.transpose(0, 2, 1)
+        largest = max(int(counts.max(initial=0)), -int(counts.min(initial=0)))
+        # floats add and multiply whole numbers exactly as long as the result is below 2^53
+        fits = largest**2 * len(counts) < 2**53
+        if fits:
+            exact = counts.transpose(1, 2, 0).astype(float)
+            sums, products = exact.sum(axis=2), exact @ exact.transpose(0, 2, 1)
+    if not fits:
+        exact = counts.transpose(1, 2, 0).astype(object)
+        return exact.sum(axis=2), np.array([table @ table.T for table in exact])
     return sums.astype(np.int64).astype(object), products.astype(np.int64).astype(object)
 
 
-def _summed_by_kernel(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _summed_by_kernel(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
     from .._kernels.tally import add_up
 
     _, n_times, n_species = counts.shape
     sums = np.zeros((n_times, n_species), np.int64)
     products = np.zeros((n_times, n_species, n_species), np.int64)
-    add_up(np.ascontiguousarray(counts), sums, products)
+    least, largest = add_up(np.ascontiguousarray(counts), sums, products)
     lower = np.tril(np.ones((n_species, n_species), bool), -1)
-    return sums, products + np.where(lower, products, 0).transpose(0, 2, 1)
+    products += np.where(lower, products, 0).transpose(0, 2, 1)
+    return sums, products, max(int(largest), -int(least))
 
 
 def has_kernels() -> bool:
