@@ -16,6 +16,7 @@ COMMANDS = {
     "test": "run the test suite (further words go to pytest)",
     "validate": "run the many-seed studies; ONLY=name runs one, --fresh runs all anew",
     "bench": "compare with other packages; ONLY=name and --fresh as above",
+    "assignments": "run a course: release, collect FOLDER, grade, mark, feedback, scores",
     "refresh": "run the notebooks and store their outputs; 02 04 runs only those two",
     "lint": "check the code style and the form of the notebooks",
 }
@@ -24,7 +25,7 @@ MODULES = {"lab": "jupyterlab", "test": "pytest"}  # the others are tests.comman
 
 def usage():
     lines = ["usage: python run.py COMMAND [further words]", ""]
-    return "\n".join(lines + ["  {:<10} {}".format(*pair) for pair in COMMANDS.items()]) + "\n"
+    return "\n".join(lines + ["  {:<11} {}".format(*pair) for pair in COMMANDS.items()]) + "\n"
 
 
 def start(arguments):
@@ -50,8 +51,9 @@ def main(words):
     from tests.commands import environment
 
     environment.set_up("base")
-    if command == "bench":
-        environment.set_up("bench")
+    more = {"bench": "bench", "assignments": "course", "test": "course"}
+    if command in more:
+        environment.set_up(more[command])
     arguments = ["-m", MODULES.get(command, "tests.commands." + command)]
     if command == "lab":
         arguments.append(os.path.join("notebooks", "00_start_here.ipynb"))
