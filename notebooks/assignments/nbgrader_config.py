@@ -1,5 +1,6 @@
 """The settings of nbgrader, which reads them in the folder that it is started in."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -7,11 +8,11 @@ from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
 from nbgrader import preprocessors as steps
 
 HERE = Path(__file__).resolve().parent
-BUILD = HERE.parents[1] / "build" / "course"
+BUILD = Path(os.environ.get("CHEMNB_COURSE") or HERE.parents[1] / "build" / "course")
 BUILD.mkdir(parents=True, exist_ok=True)
 sys.path.insert(0, str(HERE.parents[1]))
 
-from tests.commands.grading import judge  # noqa: E402 - found by the line above
+from tests.commands.grading import judge, sources  # noqa: E402 - found by the line above
 
 c = get_config()  # noqa: F821 - nbgrader gives it
 c.CourseDirectory.root = str(HERE)
@@ -21,8 +22,10 @@ for step in ("release", "submitted", "autograded", "feedback", "solution"):
     c.CourseDirectory[f"{step}_directory"] = str(BUILD / step)
 c.CourseDirectory.db_url = f"sqlite:///{BUILD / 'gradebook.db'}"
 
+c.NbGrader.logfile = str(BUILD / "nbgrader.log")
+
 c.ClearSolutions.code_stub = {"python": "# Your code here.\nraise NotImplementedError"}
-c.ClearSolutions.text_stub = "Your answer here."
+c.ClearSolutions.text_stub = sources.UNANSWERED
 
 c.Autograde.sanitize_preprocessors = [
     judge.Rebuild,

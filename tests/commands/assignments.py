@@ -4,18 +4,20 @@ import os
 import sys
 from pathlib import Path
 
-from tests.commands.environment import ROOT, say
+from tests.commands.environment import say
 
 USAGE = """usage: python run.py assignments WORD
 
   release            make the students' notebooks in build/course/release
   collect FOLDER     take in the notebooks that students sent: FOLDER/student/any name.ipynb
-  grade [student]    run the submissions apart from everything else and give points
+  grade [STUDENT]    run what is new, apart from everything else, and give points; with a
+                     name: that student's, in any case
   mark               open the answers in words, to be read and given points
   feedback           write a page for each submission into build/course/feedback
   scores             write all points to build/course/scores.csv
 
   --only=NAME        one assignment instead of all
+  --folder=FOLDER    where the course lies; build/course if not said
   --limit=SECONDS    time for one cell of a submission; 60 if not said
   --unprotected      grade where the system cannot keep a submission from your files
 """
@@ -23,7 +25,7 @@ USAGE = """usage: python run.py assignments WORD
 
 def options(words):
     """Return (word, argument, options) of a command line, after looking at each."""
-    known = {"--only": None, "--limit": "60", "--unprotected": False}
+    known = {"--only": None, "--folder": None, "--limit": "60", "--unprotected": False}
     plain = []
     for word in words:
         name, _, value = word.partition("=")
@@ -38,9 +40,13 @@ def options(words):
     return plain[0], plain[1] if len(plain) > 1 else None, known
 
 
+def shown(path):
+    return os.path.relpath(path)
+
+
 def release(course, names, _):
     for name in names:
-        print(course.release(name).relative_to(ROOT))
+        print(shown(course.release(name)))
 
 
 def collect(course, names, folder):
@@ -53,21 +59,27 @@ def collect(course, names, folder):
         print(f"No notebook lies in {folder}.")
 
 
-def grade(course, names, student):
-    from tests.commands.grading import sources
+def chosen_students(course, assignment, student):
+    """Return the students who handed an assignment in, or the one of them that was named."""
+    return [who for who in course.handed_in(assignment) if student in (None, who)]
 
+
+def grade(course, names, student):
     for name in names:
-        total = sources.points(sources.read(name), "test", "text")
-        for who in [student] if student else course.handed_in(name):
-            points, waiting = course.grade(name, who)
-            note = f", {waiting:g} more to mark" if waiting else ""
+        for who in chosen_students(course, name, student):
+            note = ", as before" if course.is_graded(name, who) and not student else ""
+            if not note:
+                course.grade(name, who)
+            points, total, waiting = course.points(name, who)
+            note += f", {waiting:g} more to mark" if waiting else ""
             print(f"{who:<20} {name:<28} {points:g} of {total:g}{note}", flush=True)
 
 
 def feedback(course, names, student):
     for name in names:
-        for who in [student] if student else course.handed_in(name):
-            print(course.feedback(name, who).relative_to(ROOT))
+        for who in chosen_students(course, name, student):
+            if course.is_graded(name, who):
+                print(shown(course.feedback(name, who)))
 
 
 def scores(course, names, _):
@@ -75,17 +87,16 @@ def scores(course, names, _):
     for row in rows:
         if row["assignment"] in names:
             print("{student:<20} {assignment:<28} {points:g} of {of:g}".format(**row))
-    print(path.relative_to(ROOT))
+    print(shown(path))
 
 
 def mark(course, names, _):
     """Start nbgrader's formgrader, which is in no other server of this environment."""
     from tests.commands.grading import sources
 
-    extension = '{"nbgrader.server_extensions.formgrader": true}'
     os.chdir(sources.FOLDER)
     words = ["-m", "jupyter_server", "--ServerApp.default_url=/formgrader"]
-    words += [f"--ServerApp.jpserver_extensions={extension}"]
+    words += ["--ServerApp.jpserver_extensions=nbgrader.server_extensions.formgrader=True"]
     os.execv(sys.executable, [sys.executable, *words])
 
 
@@ -122,7 +133,9 @@ def main(words):
     chosen = [name for name in names if known["--only"] in (None, name)]
     argument = Path(argument).absolute() if command == "collect" and argument else argument
     try:
-        here = course.Course(limit=float(known["--limit"]), confined=not known["--unprotected"])
+        here = course.Course(
+            known["--folder"], float(known["--limit"]), confined=not known["--unprotected"]
+        )
         COMMANDS[command](here, chosen, argument)
     except course.CourseError as error:
         raise SystemExit(f"chemnb: {error}") from error

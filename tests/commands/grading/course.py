@@ -2,7 +2,10 @@
 
 import csv
 import io
+import os
 import re
+import sys
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -37,16 +40,14 @@ class Course:
     """
 
     def __init__(self, folder=None, limit=60, confined=True):
+        # nbgrader starts the command 'alembic', which lies beside this Python.
+        os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
+        if folder:
+            os.environ["CHEMNB_COURSE"] = os.path.abspath(folder)
         # Any other settings of nbgrader are left aside: the same everywhere.
         self.config = PyFileConfigLoader("nbgrader_config.py", str(sources.FOLDER)).load_config()
-        self.folder = Path(folder or self.config.CourseDirectory.release_directory).absolute()
-        self.folder = self.folder if folder else self.folder.parent
-        own = Config({"Judge": {"limit": limit, "confined": confined}, "CourseDirectory": {}})
-        for step in ("release", "submitted", "autograded", "feedback", "solution"):
-            own.CourseDirectory[f"{step}_directory"] = str(self.folder / step)
-        own.CourseDirectory.db_url = f"sqlite:///{self.folder / 'gradebook.db'}"
-        self.config.merge(own)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.config.merge(Config({"Judge": {"limit": limit, "confined": confined}}))
+        self.folder = Path(self.config.CourseDirectory.release_directory).parent
 
     def step(self, converter, assignment, student="*"):
         """Run one of nbgrader's converters.
@@ -60,9 +61,11 @@ class Course:
         place.assignment_id, place.student_id = assignment, student
         app = converter(coursedir=place, config=self.config)
         app.log.propagate, app.force = False, True
-        result = capture_log(app)
+        with warnings.catch_warnings():  # of what nbgrader asks of its database
+            warnings.simplefilter("ignore")
+            result = capture_log(app)
         if not result["success"]:
-            said = (result.get("error") or result["log"]).strip()
+            said = (result["log"] or result["error"]).strip()
             raise CourseError(f"{assignment}, {student}: {said}")
 
     def release(self, assignment):
@@ -103,12 +106,25 @@ class Course:
         pattern = f"*/{assignment}/{assignment}.ipynb"
         return sorted(p.parts[-3] for p in (self.folder / "submitted").glob(pattern))
 
+    def is_graded(self, assignment, student):
+        """Whether a submission was graded since it was collected and since its tests changed."""
+        done, sent = (
+            self.folder / step / student / assignment / f"{assignment}.ipynb"
+            for step in ("autograded", "submitted")
+        )
+        tests = sources.FOLDER / assignment / f"{assignment}.ipynb"
+        newest = max(path.stat().st_mtime for path in (sent, tests))
+        return done.exists() and done.stat().st_mtime >= newest
+
     def grade(self, assignment, student):
-        """Run and judge one submission; return (points, points still to give by hand)."""
+        """Run and judge one submission and enter its points into the gradebook."""
         self.step(Autograde, assignment, student)
+
+    def points(self, assignment, student):
+        """Return the points of a submission, those it could have, and those still to be given."""
         with self.gradebook() as book:
             submission = book.find_submission(assignment, student)
-            return submission.score, to_mark(submission)
+            return submission.score, submission.max_score, to_mark(submission)
 
     def feedback(self, assignment, student):
         """Write the page that a student is to see; return its path."""

@@ -13,6 +13,8 @@ HIDDEN = re.compile(
     r"^[ \t]*### BEGIN HIDDEN TESTS\n.*?^[ \t]*### END HIDDEN TESTS *\n?", re.M | re.S
 )
 
+UNANSWERED = "Your answer here."  # what stands in a cell for words until a student writes there
+
 
 def names():
     """Return the names of all assignments in their order."""
@@ -94,7 +96,8 @@ def rebuild(submitted, source):
     for name, original in known.items():
         cell = nbformat.from_dict(original)
         if role(cell) in ("solution", "text"):
-            cell.source = written.get(name, "")
+            unwritten = UNANSWERED if role(cell) == "text" else ""
+            cell.source = written.get(name, "").strip("\n") or unwritten
         notebook.cells += [cell, *(fresh(extra) for extra in own.get(name, []))]
     return notebook
 

@@ -200,8 +200,11 @@ class Student:
             if kind == "status" and message["content"]["execution_state"] == "idle":
                 return found
             if kind in ("stream", "display_data", "execute_result", "error"):
-                size += len(str(message["content"]))
-                if size <= SHOWN or answers.KIND in message["content"].get("data", {}):
+                content = message["content"]
+                if kind == "stream":
+                    content["text"] = content["text"][: max(0, SHOWN - size)]
+                size += len(str(content))
+                if size <= 2 * SHOWN or answers.KIND in content.get("data", {}):
                     found.append(message)
 
     def attempt(self, code, limit=None):
