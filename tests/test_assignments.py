@@ -11,9 +11,11 @@ import subprocess
 import sys
 import textwrap
 import zipfile
+from pathlib import Path
 
 import nbformat
 import numpy as np
+import psutil
 import pytest
 
 from tests.commands import lint, normal, notebooks
@@ -111,6 +113,19 @@ def test_the_stub_is_the_source_without_the_solutions(folder, name):
             assert "raise NotImplementedError" in after.source
 
 
+def test_students_get_the_project_without_the_solutions(folder):
+    with zipfile.ZipFile(folder / "students.zip") as pack:
+        inside = set(pack.namelist())
+        assert {"chemnb/run.py", "chemnb/chemnb/checks.py", "chemnb/constraints.txt"} <= inside
+        notebooks_inside = {name for name in inside if "/assignments/" in name}
+        wanted = {f"chemnb/notebooks/assignments/{name}/{name}.ipynb" for name in NAMES}
+        assert notebooks_inside == wanted
+        for name in wanted:
+            text = pack.read(name).decode()
+            assert "HIDDEN" not in text and "SOLUTION" not in text
+    assert not any(".git" in name or ".venv" in name or "/build/" in name for name in inside)
+
+
 def stub_of_region(match):
     indent = re.match(r"[ \t]*", match[0])[0]
     return f"{indent}# Your code here.\n{indent}raise NotImplementedError"
@@ -175,6 +190,7 @@ HOSTILE = """
         except BaseException as error:
             print(what, type(error).__name__)
 
+    IPython.display.display({{"text/html": {script!r}, "text/plain": "-"}}, raw=True)
     # Every check passes, no exception is shown, everything is equal to everything.
     compare = chemnb.checks.compare = lambda *words, **more: None
     np.allclose = np.isclose = np.array_equal = lambda *words, **more: True
@@ -194,6 +210,8 @@ HOSTILE = """
     # The hidden tests, and the scores of others.
     for path in {readable}:
         attempt("read " + path, lambda: open(path).read() + "")
+    for path in [*{disks}, "/etc/shadow", "/root", os.path.dirname({folder!r})]:
+        attempt("open " + path, lambda: os.open(path, os.O_RDONLY))
     attempt("list", lambda: os.listdir({root!r}))
     # Writing outside.
     for path in {writable}:
@@ -218,6 +236,9 @@ HOSTILE = """
     print("DONE:", found)
     sys.stdout.write("x" * 50_000_000)
     """
+
+
+SCRIPT = "Full points, please. <script>fetch('/formgrader/api/grade/1')</script>"
 
 
 def submission(stub, cells):
@@ -268,9 +289,10 @@ def graded(folder, tmp_path_factory):
         readable=[str(source), str(folder / "gradebook.db"), str(private / "diary")],
         writable=[str(private / "diary"), str(source), str(ROOT / "chemnb" / "checks.py")],
         root=str(sources.FOLDER), folder=str(folder), mark=mark, pids=[sentry.pid, os.getpid()],
-        port=server.getsockname()[1], socket=address,
+        script=SCRIPT, disks=[str(path) for path in Path("/dev").glob("[svn][dv]*")], port=server.getsockname()[1], socket=address,
     )  # fmt: skip
-    hostile = submission(stub, right | {"a04_matrix": attack if CONFINED else WRONG["a04_matrix"]})
+    attack = {"a04_matrix": attack if CONFINED else WRONG["a04_matrix"], "a04_interpret": SCRIPT}
+    hostile = submission(stub, right | attack)
     for cell in hostile.cells:
         if sources.role(cell) == "test":  # easier tests, and worth more
             cell.source, cell.metadata.nbgrader.points = "pass", 100
@@ -340,10 +362,11 @@ def test_nothing_outside_of_its_folder_is_touched_by_a_submission(graded):
             listener.accept()
     page = notebooks.read(graded["folder"] / "autograded" / "hostile" / SMALL / f"{SMALL}.ipynb")
     text = str([cell.get("outputs") for cell in page.cells])
+    assert "<script" not in text + lint.prose(page)
     assert "DONE: []" in text and "PermissionError" in text and len(text) < 3_000_000
     assert not [name for name in os.listdir("/tmp") if graded["mark"] in name]
-    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
-    assert f"chemnb-stays-{graded['mark']}" not in running
+    running = [process.info["cmdline"] for process in psutil.process_iter(["cmdline"])]
+    assert not any(f"chemnb-stays-{graded['mark']}" in str(words) for words in running)
 
 
 def test_a_page_of_feedback_says_why_and_hides_what_was_hidden(graded):

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
+from nbconvert.preprocessors.sanitize import SanitizeHTML
 from nbgrader import preprocessors as steps
 
 HERE = Path(__file__).resolve().parent
@@ -35,11 +36,13 @@ c.Autograde.sanitize_preprocessors = [
 ]
 c.Autograde.autograde_preprocessors = [
     judge.Judge,
+    SanitizeHTML,  # the page is opened by the one who marks it: no script of a student's
     steps.LimitOutput,
     steps.SaveAutoGrades,
     steps.AssignLatePenalties,
     steps.CheckCellMetadata,
 ]
+c.SanitizeHTML.enabled = True
 # The tests that students did not see stay unseen: next year they are asked again.
 c.GenerateFeedback.preprocessors = [
     steps.GetGrades,

@@ -8,7 +8,8 @@ from tests.commands.environment import say
 
 USAGE = """usage: python run.py assignments WORD
 
-  release            make the students' notebooks in build/course/release
+  release            make the students' notebooks in build/course/release, and students.zip:
+                     the project with them and without solutions
   collect FOLDER     take in the notebooks that students sent: FOLDER/student/any name.ipynb
   grade [STUDENT]    run what is new, apart from everything else, and give points; with a
                      name: that student's, in any case
@@ -47,6 +48,7 @@ def shown(path):
 def release(course, names, _):
     for name in names:
         print(shown(course.release(name)))
+    print(shown(course.bundle()))
 
 
 def collect(course, names, folder):

@@ -16,9 +16,11 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.utils import capture_log
 from traitlets.config import Config, PyFileConfigLoader
 
+from tests.commands.environment import ROOT
 from tests.commands.grading import sources
 
 LARGEST = 20_000_000  # bytes of a notebook that is handed in
+NOT_PACKED = ("assignments", "build", "__pycache__", "chemnb.egg-info", "test_assignments.py")
 # What learning platforms put behind a name: _12345_assignsubmission_file_ and the like.
 PLATFORM = re.compile(r"_\d+_assignsubmission_.*$")
 
@@ -72,6 +74,28 @@ class Course:
         """Make the students' version and enter it into the gradebook; return its path."""
         self.step(GenerateAssignment, assignment)
         return self.folder / "release" / assignment / f"{assignment}.ipynb"
+
+    def bundle(self):
+        """Pack the project with the released assignments and without the sources; return the path.
+
+        It is what students get: all that ``python run.py lab`` needs, and no solutions.
+        """
+        path = self.folder / "students.zip"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as pack:
+            for place, inner, files in os.walk(ROOT):
+                here = Path(place)
+                inner[:] = sorted(n for n in inner if n[0] != "." and n not in NOT_PACKED)
+                for file in (here / name for name in sorted(files)):
+                    if (
+                        file.name[0] != "."
+                        and file.name not in NOT_PACKED
+                        and file.suffix != ".pyc"
+                    ):
+                        pack.write(file, Path("chemnb") / file.relative_to(ROOT))
+            for file in sorted((self.folder / "release").glob("*/*.ipynb")):
+                place = sources.FOLDER.relative_to(ROOT) / file.parent.name / file.name
+                pack.write(file, Path("chemnb") / place)
+        return path
 
     def collect(self, folder):
         """Take the notebooks out of a folder of submissions.
