@@ -289,7 +289,8 @@ def graded(folder, tmp_path_factory):
         readable=[str(source), str(folder / "gradebook.db"), str(private / "diary")],
         writable=[str(private / "diary"), str(source), str(ROOT / "chemnb" / "checks.py")],
         root=str(sources.FOLDER), folder=str(folder), mark=mark, pids=[sentry.pid, os.getpid()],
-        script=SCRIPT, disks=[str(path) for path in Path("/dev").glob("[svn][dv]*")], port=server.getsockname()[1], socket=address,
+        port=server.getsockname()[1], socket=address, script=SCRIPT,
+        disks=[str(path) for path in Path("/dev").glob("[svn][dv]*")],
     )  # fmt: skip
     attack = {"a04_matrix": attack if CONFINED else WRONG["a04_matrix"], "a04_interpret": SCRIPT}
     hostile = submission(stub, right | attack)
