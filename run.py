@@ -16,16 +16,19 @@ COMMANDS = {
     "test": "run the test suite (further words go to pytest)",
     "validate": "run the many-seed studies; ONLY=name runs one, --fresh runs all anew",
     "bench": "compare with other packages; ONLY=name and --fresh as above",
+    "assignments": "run a course: release, collect FOLDER, grade, mark, feedback, scores",
     "refresh": "run the notebooks and store their outputs; 02 04 runs only those two",
     "browser": "run the notebooks in JupyterLab and a real browser",
     "lint": "check the code style and the form of the notebooks",
 }
+# What a command needs besides the base: groups of tests/commands/environment.py.
+MORE = {"assignments": "course", "bench": "bench", "browser": "browser", "test": "course"}
 MODULES = {"lab": "jupyterlab", "test": "pytest"}  # the others are tests.commands.NAME
 
 
 def usage():
     lines = ["usage: python run.py COMMAND [further words]", ""]
-    return "\n".join(lines + ["  {:<10} {}".format(*pair) for pair in COMMANDS.items()]) + "\n"
+    return "\n".join(lines + ["  {:<11} {}".format(*pair) for pair in COMMANDS.items()]) + "\n"
 
 
 def start(arguments):
@@ -51,8 +54,8 @@ def main(words):
     from tests.commands import environment
 
     environment.set_up("base")
-    if command in environment.EXTRAS:
-        environment.set_up(command)
+    if command in MORE:
+        environment.set_up(MORE[command])
     arguments = ["-m", MODULES.get(command, "tests.commands." + command)]
     if command == "lab":
         arguments.append(os.path.join("notebooks", "00_start_here.ipynb"))

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import hashlib
+import json
 import os
 import platform
 import re
@@ -20,7 +21,12 @@ else:
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 INSTALLING = VENV / "chemnb-installing"  # lies there while packages may be half installed
-EXTRAS = {"base": ["learn", "notebooks", "test"], "bench": ["bench"], "browser": ["browser"]}
+EXTRAS = {
+    "base": ["learn", "notebooks", "test"],
+    "bench": ["bench"],
+    "browser": ["browser"],
+    "course": ["course"],
+}
 NO_NETWORK = re.compile(r"connect|name resolution|proxy|ssl|timed out", re.IGNORECASE)
 
 
@@ -38,6 +44,8 @@ def set_up(group):
         if not is_ready(group):  # the run that this one waited for may have done it
             make_venv()
             install(group)
+            if group == "course":
+                keep_out_of_lab()
             stamp = stamp_of(group)
             fresh = stamp.with_suffix(".new")
             fresh.write_text(fingerprint(group))
@@ -157,6 +165,20 @@ def install(group):
         "network, a full disk, or a Python for which a package has no build (3.11 to 3.14 have all). "
         "Then run the same command again: it goes on from here."
     )
+
+
+def keep_out_of_lab():
+    """Switch off what nbgrader adds to every start of JupyterLab: seconds, for what few need."""
+    names = ("assignment_list", "course_list", "formgrader", "validate_assignment")
+    switched = {f"nbgrader.server_extensions.{name}": False for name in names}
+    settings = {
+        "jupyter_server_config.d/zz-chemnb.json": {"ServerApp": {"jpserver_extensions": switched}},
+        "labconfig/page_config.json": {"disabledExtensions": {"@jupyter/nbgrader": True}},
+    }
+    for name, text in settings.items():
+        path = VENV / "etc" / "jupyter" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(text), "utf-8")
 
 
 def installers():
