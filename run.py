@@ -17,6 +17,8 @@ COMMANDS = {
     "validate": "run the many-seed studies; ONLY=name runs one, --fresh runs all anew",
     "bench": "compare with other packages; ONLY=name and --fresh as above",
     "refresh": "run the notebooks and store their outputs; 02 04 runs only those two",
+    "site": "build the notebooks and the API as pages to read without a kernel or a network",
+    "export": "write notebooks as single HTML files; 02 my.ipynb writes only those two",
     "lint": "check the code style and the form of the notebooks",
 }
 MODULES = {"lab": "jupyterlab", "test": "pytest"}  # the others are tests.commands.NAME

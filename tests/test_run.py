@@ -34,7 +34,17 @@ def empty(tmp_path, monkeypatch):
 def test_without_words_it_lists_every_command():
     done = call()
     assert done.returncode == 0
-    for command in ("lab", "reproduce", "test", "validate", "bench", "refresh", "lint"):
+    for command in (
+        "lab",
+        "reproduce",
+        "test",
+        "validate",
+        "bench",
+        "refresh",
+        "lint",
+        "site",
+        "export",
+    ):
         assert f"\n  {command} " in done.stdout
 
 
