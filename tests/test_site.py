@@ -189,7 +189,7 @@ def test_equations_are_shown_by_a_script_that_lies_in_the_site(html):
 def test_every_public_name_is_documented_once(pages):
     places = [place for page in pages.values() for place in page.places]
     for name in chemnb.__all__:
-        kind = "module-chemnb." if name in sources.MODULES else "chemnb."
+        kind = "module-chemnb." if name in sources.modules() else "chemnb."
         assert places.count(kind + name) == 1, name
 
 
@@ -199,11 +199,11 @@ def test_the_search_knows_words_of_notebooks_and_names_of_functions(html):
     assert "finite_state_projection" in index
 
 
-def test_the_notation_of_all_notebooks_is_on_one_page(html, pages):
-    page = pages[html / "notation.html"]
-    for path in NUMBERED:
-        assert navigation.title(notebooks.read(path)) in page.text
-    assert "probability per time that reaction" in page.text
+def test_a_glossary_beside_the_notebooks_is_a_page(monkeypatch, tmp_path):
+    (tmp_path / "glossary.md").write_text("# Words\n", "utf-8")
+    monkeypatch.setattr(notebooks, "FOLDER", tmp_path)
+    assert "\nnotebooks/glossary\napi\n" in sources.front_page()
+    assert sources.others() == [tmp_path / "glossary.md"]
 
 
 def test_links_of_the_readme_to_other_files_become_text(monkeypatch, tmp_path):

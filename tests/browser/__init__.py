@@ -1,1 +1,1 @@
-"""What is looked at in a real browser, Chromium."""
+"""JupyterLab as its users see it: a server on this machine, and headless Chromium."""

@@ -24,7 +24,7 @@ if CHROMIUM is None:
 pytestmark = pytest.mark.filterwarnings("ignore::sphinx.deprecation.RemovedInSphinx11Warning")
 QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
-PAGES = ["index", "notation", "api", "api/sampling", *(f"notebooks/{p.stem}" for p in notebooks.numbered())]  # fmt: skip
+PAGES = ["index", "api", "api/sampling", *(f"notebooks/{p.stem}" for p in notebooks.numbered())]  # fmt: skip
 # The right edges of all that is wider than the page and lies in nothing that scrolls.
 WIDER = """() => [...document.querySelectorAll('body *')].filter((element) => {
   if (element.getBoundingClientRect().right <= innerWidth + 1) return false;

@@ -1,4 +1,4 @@
-"""What Sphinx reads: the front page, the notebooks as stored, their notation, and the API."""
+"""What Sphinx reads: the front page, the notebooks as stored, a glossary, and the API."""
 
 import hashlib
 import inspect
@@ -11,7 +11,6 @@ from tests.commands import navigation, notebooks
 from tests.commands.environment import ROOT
 from tests.commands.pages import frames
 
-NOTATION = re.compile(r"^\| *paper *\|.*\n(?:\|.*\n?)+", flags=re.MULTILINE)
 ROOMS = {
     "networks": "Reaction networks",
     "models": "Reaction networks",
@@ -22,7 +21,6 @@ ROOMS = {
     "reduction": "Reduction",
     "sbml": "Files of other tools",
 }
-MODULES = ("models", "paper", "plots")
 
 
 def write(folder, drawn):
@@ -53,7 +51,6 @@ def write(folder, drawn):
     for path in sorted((notebooks.FOLDER / "figures").glob("*.png")):
         put(f"notebooks/figures/{path.name}", path.read_bytes())
     put("index.md", front_page())
-    put("notation.md", notation())
     for name, text in api().items():
         put(name, text)
     for path in folder.rglob("*"):
@@ -122,24 +119,12 @@ def front_page():
     lessons = [f"notebooks/{path.stem}" for path in notebooks.numbered()]
     rest = [f"notebooks/{path.stem}" for path in others()]
     return "\n".join(
-        [readme, *toctree("Notebooks", lessons), *toctree("Reference", [*rest, "notation", "api"])]
+        [readme, *toctree("Notebooks", lessons), *toctree("Reference", [*rest, "api"])]
     )
 
 
 def toctree(caption, pages):
     return ["", "```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```"]
-
-
-def notation():
-    """Return the notation tables of all notebooks on one page."""
-    lines = ["# Notation", "", "Every notebook names its symbols; here are all of them."]
-    for path in notebooks.numbered():
-        notebook = notebooks.read(path)
-        tables = [table for cell in notebook.cells for table in NOTATION.findall(cell.source)]
-        if tables:
-            heading = f"## {navigation.number(path)} · {navigation.title(notebook)}"
-            lines += ["", heading, "", f"[The notebook](notebooks/{path.name})", "", *tables]
-    return "\n".join(lines) + "\n"
 
 
 def api():
@@ -159,7 +144,7 @@ def api():
         slug = "api/" + room.lower().replace(" ", "_")
         pages[slug + ".rst"] = room_page(room, rooms[room])
         list_of_pages.append(slug)
-    for name in MODULES:
+    for name in modules():
         pages[f"api/{name}.rst"] = module_page(name)
         list_of_pages.append(f"api/{name}")
     summaries = [
@@ -172,6 +157,13 @@ def api():
          *summaries]
     )  # fmt: skip
     return pages
+
+
+def modules():
+    """Return the names of the public modules."""
+    import chemnb
+
+    return [name for name in chemnb.__all__ if inspect.ismodule(getattr(chemnb, name))]
 
 
 def summary(names):
