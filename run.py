@@ -19,6 +19,7 @@ COMMANDS = {
     "refresh": "run the notebooks and store their outputs; 02 04 runs only those two",
     "site": "build the notebooks and the API as pages to read without a kernel or a network",
     "export": "write notebooks as single HTML files; 02 my.ipynb writes only those two",
+    "app": "serve the explorers of a notebook as an application (Voila); app 05",
     "lint": "check the code style and the form of the notebooks",
 }
 MODULES = {"lab": "jupyterlab", "test": "pytest"}  # the others are tests.commands.NAME
@@ -52,8 +53,8 @@ def main(words):
     from tests.commands import environment
 
     environment.set_up("base")
-    if command == "bench":
-        environment.set_up("bench")
+    if command in environment.EXTRAS:
+        environment.set_up(command)
     arguments = ["-m", MODULES.get(command, "tests.commands." + command)]
     if command == "lab":
         arguments.append(os.path.join("notebooks", "00_start_here.ipynb"))

@@ -44,6 +44,7 @@ def test_without_words_it_lists_every_command():
         "lint",
         "site",
         "export",
+        "app",
     ):
         assert f"\n  {command} " in done.stdout
 

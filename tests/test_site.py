@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import pytest
 
 import chemnb
-from tests.commands import export, navigation, notebooks, site
+from tests.commands import app, export, navigation, notebooks, site
 from tests.commands.environment import ROOT
 from tests.commands.pages import frames, mathjax, offline, sources
 
@@ -318,3 +318,26 @@ def test_a_missing_mathjax_is_told(monkeypatch):
     monkeypatch.setattr(mathjax.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SystemExit, match="pip install django-static-mathjax"):
         mathjax.path()
+
+
+# --- the application -------------------------------------------------------------------------
+
+
+def test_an_application_has_the_sliders_of_a_notebook_and_nothing_else(spiral, tmp_path):
+    path, make = tmp_path / "03_arms.ipynb", notebooks.nbformat.v4
+    cells = [make.new_markdown_cell("# 03 · How many arms?"), make.new_code_cell("x = 1")]
+    notebooks.write(make.new_notebook(cells=cells), path)
+    with pytest.raises(SystemExit, match="03_arms.ipynb shows no explorer"):
+        app.application(path)
+    cells.append(make.new_code_cell("cn.explorers.spiral.sliders()"))
+    notebooks.write(make.new_notebook(cells=cells), path)
+    made = app.application(path)
+    assert [cell.source for cell in made.cells if cell.cell_type == "code"] == [
+        "import chemnb as cn\n\ncn.plots.use_style()",
+        "cn.explorers.spiral.sliders()",
+    ]
+    assert made.cells[0].source == "# How many arms?"
+    assert (
+        made.cells[2].source
+        == f"## Stands for an explorer; it fails in one corner.\n\n{Spiral.alt}"
+    )

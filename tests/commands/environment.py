@@ -20,7 +20,7 @@ else:
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 INSTALLING = VENV / "chemnb-installing"  # lies there while packages may be half installed
-EXTRAS = {"base": ["learn", "notebooks", "test"], "bench": ["bench"]}
+EXTRAS = {"base": ["learn", "notebooks", "test"], "bench": ["bench"], "app": ["app"]}
 NO_NETWORK = re.compile(r"connect|name resolution|proxy|ssl|timed out", re.IGNORECASE)
 
 
