@@ -221,7 +221,7 @@ def test_as_many_settings_are_drawn_as_there_may_be_figures(monkeypatch):
         "b": Control(0, [0, 1]),
         "c": Control(1, [0, 1, 2]),
     }
-    for most, sizes in ((4, [2, 2, 2]), (12, [3, 2, 2]), (40, [6, 2, 3])):
+    for most, sizes in ((4, [2, 2, 2]), (12, [3, 2, 2]), (40, [5, 2, 3])):
         monkeypatch.setattr(frames, "MOST", most)
         assert [len(values) for values in frames.settings(controls).values()] == sizes
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.commands.environment import ROOT
 
-MOST = 20  # figures of one explorer
+MOST, FINEST = 36, 5  # figures of one explorer, values of one slider
 STATIC = Path(__file__).parent / "static"
 
 
@@ -54,7 +54,8 @@ def settings(controls):
         name = min(growing, key=counts.get)
         more = controls[name].ticks(counts[name] + 1)
         rest = math.prod(len(values[other]) for other in values if other != name)
-        if len(more) == len(values[name]) or len(more) * rest > MOST:
+        too_many = counts[name] == FINEST or len(more) * rest > MOST
+        if too_many or len(more) == len(values[name]):
             growing.remove(name)
         else:
             counts[name], values[name] = counts[name] + 1, more
@@ -71,10 +72,16 @@ def combinations(controls):
 
 def draw(name, values):
     """Return the figure as a PNG, or what went wrong in words: the notebook shows that, too."""
-    try:
-        return explorers()[name].png(**values)
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
+    from matplotlib import rc_context
+
+    from chemnb import plots
+
+    with rc_context():
+        plots.use_style()
+        try:
+            return explorers()[name].png(**values)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
 
 
 def sources():
