@@ -19,10 +19,19 @@ COMMANDS = {
     "assignments": "run a course: release, collect FOLDER, grade, mark, feedback, scores",
     "refresh": "run the notebooks and store their outputs; 02 04 runs only those two",
     "browser": "run the notebooks in JupyterLab and a real browser",
+    "site": "build the notebooks and the API as pages to read without a kernel or a network",
+    "export": "write notebooks as single HTML files; 02 my.ipynb writes only those two",
+    "app": "serve the explorers of a notebook as an application (Voila); app 05",
     "lint": "check the code style and the form of the notebooks",
 }
 # What a command needs besides the base: groups of tests/commands/environment.py.
-MORE = {"assignments": "course", "bench": "bench", "browser": "browser", "test": "course"}
+MORE = {
+    "app": "app",
+    "assignments": "course",
+    "bench": "bench",
+    "browser": "browser",
+    "test": "course",
+}
 MODULES = {"lab": "jupyterlab", "test": "pytest"}  # the others are tests.commands.NAME
 
 

@@ -43,6 +43,10 @@ def test_without_words_it_lists_every_command():
         "bench",
         "refresh",
         "lint",
+        "site",
+        "export",
+        "app",
+        "browser",
     ):
         assert f"\n  {command} " in done.stdout
 

@@ -1,5 +1,7 @@
 """Powers of a sparse matrix that is made of shifted copies: pieces of equal rows, vectorised."""
 
+import numpy as np
+
 from .compiled import allocating, inlined
 
 
@@ -36,7 +38,51 @@ def _multiply(
         y[rows[r]] = total
 
 
-@allocating()
+def _power_series_in_numpy(
+    weights, first, last, values, pieces, term_start, offsets, place, rows, row_start, columns,
+    entries, now, work, out,
+):  # fmt: skip
+    """Do as `power_series`, with the same order of all sums."""
+    alike = _alike(pieces, term_start, offsets, place)
+    alone = np.repeat(rows, np.diff(row_start))
+
+    def add_product(m, x, y):
+        for row, column, at in alike:
+            products, into = values[m, at] * x[column], y[row]
+            four = len(products) // 4 * 4
+            for a, b, c, d in products[:four].reshape(-1, 4, row.size):
+                into += (a + b) + (c + d)
+            for product in products[four:]:
+                into += product
+            y[row] = into
+        np.add.at(y, alone, entries[m] * x[columns])
+
+    for k in range(first, last):
+        for t in np.flatnonzero(weights[:, k]):
+            out[t] += weights[t, k] * now
+        work[:] = 0.0
+        for d in range(len(now)):
+            add_product(0, now[d], work[d])
+            if d:
+                add_product(d, now[0], work[d])
+        now, work = work, now
+
+
+def _alike(pieces, term_start, offsets, place):
+    """Return (rows, columns, places of their values) of all pieces with the same number of terms."""
+    groups = {}
+    for p, (first, last) in enumerate(pieces.tolist()):
+        row = np.arange(first, last)
+        column = row + offsets[term_start[p] : term_start[p + 1], None]
+        at = place[p] + np.arange(column.size).reshape(column.shape)
+        groups.setdefault(len(column), []).append((row, column, at))
+    return [
+        tuple(np.concatenate(parts, axis=-1) for parts in zip(*group, strict=True))
+        for group in groups.values()
+    ]
+
+
+@allocating(in_numpy=_power_series_in_numpy)
 def power_series(
     weights, first, last, values, pieces, term_start, offsets, place, rows, row_start, columns,
     entries, now, work, out,

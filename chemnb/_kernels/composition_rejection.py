@@ -12,11 +12,9 @@ each, and share vectorised random numbers: while one waits for memory the others
 
 import math
 
-import llvmlite.ir
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 
+from .bits import bits_of, wide_product
 from .compiled import allocating, compiled, inlined
 from .network import (
     BAD_PROPENSITY,
@@ -30,7 +28,6 @@ from .network import (
     propensity,
     record,
 )
-from .packs import bits_of
 from .random import TINY, draw, stream, uniform, waiting_time
 
 _LANES = 16  # known to the compiler, which fills vector registers with them
@@ -42,21 +39,6 @@ _MANTISSA = np.uint64(2**52 - 1)
 _LEADING = np.uint64(2**52)
 _EXACT = 10  # 2^10 mantissas of 53 bits fit into a sum of 63; more are shortened
 _CONSTANT, _LINEAR, _BILINEAR, _OTHER = range(4)  # how a propensity is computed
-
-
-@intrinsic
-def _product(typing_context, x, y):
-    """Return the upper and the lower half of the product of two whole numbers of 64 bits."""
-
-    def build(context, builder, signature, arguments):
-        wide = llvmlite.ir.IntType(128)
-        x, y = (builder.zext(value, wide) for value in arguments)
-        product = builder.mul(x, y)
-        upper = builder.lshr(product, llvmlite.ir.Constant(wide, 64))
-        halves = [builder.trunc(half, llvmlite.ir.IntType(64)) for half in (upper, product)]
-        return context.make_tuple(builder, signature.return_type, halves)
-
-    return types.UniTuple(types.uint64, 2)(types.uint64, types.uint64), build
 
 
 @inlined()
@@ -204,7 +186,7 @@ def _choose(busy, active, tries, group, state, a, members, begin, shift, chosen,
             lane = left[k]
             first = begin[group[lane], lane]
             count = np.uint64(begin[group[lane] + 1, lane] - first)
-            which, rest = _product(tries[lane], count)
+            which, rest = wide_product(tries[lane], count)
             j = members[lane, np.uint64(first) + which]
             limit = _mantissa(bits_of(a[lane, j]), shift)
             chosen[lane] = j

@@ -34,6 +34,8 @@ from ..networks.operations import (
 )
 from .compiled import compiled
 
+_LARGEST_EXPONENT = 709.782712893384
+
 
 @compiled()
 def _whole_power(x, k):
@@ -48,9 +50,15 @@ def _whole_power(x, k):
 
 
 @compiled()
+def exponential(x):
+    """Return e^x; infinity where Python would raise an error."""
+    return math.inf if x > _LARGEST_EXPONENT else math.exp(x)
+
+
+@compiled()
 def _function(op, x):
     if op == EXP:
-        return math.exp(x)
+        return exponential(x)
     if op == LOG:
         return math.nan if x < 0.0 else (-math.inf if x == 0.0 else math.log(x))
     if op == SQRT:
@@ -60,9 +68,9 @@ def _function(op, x):
     if op == FLOOR:
         return np.floor(x)
     if op == SIN:
-        return math.sin(x)
+        return math.sin(x) if abs(x) < math.inf else math.nan
     if op == COS:
-        return math.cos(x)
+        return math.cos(x) if abs(x) < math.inf else math.nan
     if op == TANH:
         return math.tanh(x)
     return 1.0 - x  # NOT

@@ -38,7 +38,7 @@ from ..networks.operations import (
     WHOLE_POWER,
 )
 from .compiled import compiled
-from .formula import _whole_power
+from .formula import _whole_power, exponential
 
 
 @compiled()
@@ -82,7 +82,7 @@ def _unary(op, argument, a, b):
     if op == NOT:
         return 1.0 - b, 1.0 - a
     if op == EXP:
-        return math.exp(a), math.exp(b)
+        return exponential(a), exponential(b)
     if op == FLOOR:
         return np.floor(a), np.floor(b)
     if op == TANH:

@@ -7,8 +7,8 @@ processor rounds alike, without branches: the same bits alone and in lockstep.
 
 import numpy as np
 
+from .bits import bits_of, float_of
 from .compiled import compiled, inlined
-from .packs import bits_of, float_of
 
 TINY = 1e-290  # a total propensity below this counts as zero
 

@@ -30,7 +30,21 @@ _CHECK = 255  # every 256 events
 _NOBODY = -1
 
 
-@allocating()
+def _stationary_in_numpy(rates):
+    """Do as `stationary`, with the same order of all sums."""
+    size = len(rates)
+    for last in range(size - 1, 0, -1):
+        rates[:last, last] /= np.cumsum(rates[last, :last])[-1]
+        rates[:last, :last] += np.outer(rates[:last, last], rates[last, :last])
+    law = np.ones(size)
+    for k in range(1, size):
+        law[k] = np.cumsum(law[:k] * rates[:k, k])[-1]
+        if law[k] > LARGEST_WEIGHT:
+            law[: k + 1] /= law[k]
+    return law / np.cumsum(law)[-1]
+
+
+@allocating(in_numpy=_stationary_in_numpy)
 def stationary(rates):
     """Return the stationary law of an irreducible chain, by elimination without subtraction.
 

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from .compiled import compiled
 from .random import draw, uniform, waiting_time
 
@@ -80,7 +82,7 @@ def poisson(mean, s0, s1, s2, s3):
         bits, s0, s1, s2, s3 = draw(s0, s1, s2, s3)
         y = uniform(bits)
         edge = 0.5 - abs(x)
-        k = math.floor((2.0 * a / edge + b) * x + mean + 0.43)
+        k = np.floor((2.0 * a / edge + b) * x + mean + 0.43)
         if edge >= 0.07 and y <= surely:
             return k, s0, s1, s2, s3
         if k < 0.0 or (edge < 0.013 and y > edge):

@@ -1,16 +1,19 @@
-"""The direct method in NumPy alone: a first answer while nothing is compiled or even imported.
+"""The direct method in NumPy alone: a first answer before anything is compiled, and the only
+engine for many runs where Numba is absent.
 
-Some hundred runs side by side, an event of each at a time, with the arithmetic of
-`chemnb._kernels.direct` in the same order and from the same streams: the same numbers, bit for
-bit, some fifty times slower than in lockstep.
+Runs side by side, an event of each at a time, with the arithmetic of `chemnb._kernels.direct` in
+the same order and from the same streams: the same numbers, bit for bit.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
 TINY = 1e-290  # as in `chemnb._kernels.random`
 _SAFE_COUNT = 2.0**52
+_CHECK = 256  # events between looks for the interrupt flag
 
 _GOLDEN, _MIX_1, _MIX_2 = (
     np.array([word], np.uint64)
@@ -22,11 +25,20 @@ _ONE, _ROOT_HALF, _SHIFT, _INTEGER = (
 )
 
 
-def simulate(tables, change, start, times, first: int, size: int, seed: int, most_steps: int):
-    """Return (counts, events, time of the last event, last state) of runs, or None.
+class Found(NamedTuple):
+    """What the runs gave; those given up must be simulated again by `chemnb._kernels.direct`."""
 
-    None means that a run has more than ``most_steps`` events or meets anything unusual: the
-    compiled kernels then do all of it.
+    counts: np.ndarray
+    events: np.ndarray
+    ended: np.ndarray
+    final: np.ndarray
+    given_up: np.ndarray
+
+
+def simulate(
+    tables, change, start, times, first: int, size: int, seed: int, most_steps: int, interrupt=(0,)
+) -> Found:
+    """Simulate runs; give up those that make too many events or meet anything unusual.
 
     Parameters
     ----------
@@ -36,34 +48,46 @@ def simulate(tables, change, start, times, first: int, size: int, seed: int, mos
         Stoichiometric matrix.
     start : ndarray of float (species,)
     times : ndarray (T,)
+    most_steps : int
+        Runs with more events are given up.
+    interrupt : sequence of int (1,)
+        All runs are given up when it becomes 1.
     """
     counts = np.empty((size, len(times), len(start)), np.int64)
-    events, ended = np.zeros(size, np.int64), np.zeros(size)
+    events, ended, given_up = np.zeros(size, np.int64), np.zeros(size), np.ones(size, dtype=bool)
     final = np.zeros((size, len(start)))
     who, row, t = np.arange(size), np.zeros(size, np.int64), np.zeros(size)
     n = np.repeat(start[:, None], size, axis=1)
     words = _streams(seed, first + np.arange(size))
     with np.errstate(all="ignore"):
-        for step in range(most_steps):
+        for step in range(most_steps + 1):
+            if step % _CHECK == 0 and interrupt[0]:
+                break
             below = _summed(tables, n)
             total = below[-1]
-            if not np.all(total < np.inf) or n.max(initial=0.0) > _SAFE_COUNT:
-                return None
             x, y = _draw(words), _draw(words)
-            then = np.where(total < TINY, np.inf, t + _waiting_time(_uniform(x), total))
-            now = np.searchsorted(times, then)
+            then = t + _waiting_time(_uniform(x), total)
+            then[total < TINY] = np.inf
+            now = row + (then > times[row])  # nearly always within one interval
             for lane in np.flatnonzero(now > row):
+                now[lane] = np.searchsorted(times, then[lane])
                 counts[who[lane], row[lane] : now[lane]] = n[:, lane]
             row, goes_on = now, now < len(times)
-            done = who[~goes_on]
-            events[done], ended[done], final[done] = step, t[~goes_on], n[:, ~goes_on].T
-            if not goes_on.any():
-                return counts, events, ended, final
+            usual = (total < np.inf) & (n.max(axis=0, initial=0.0) <= _SAFE_COUNT)
+            done = ~goes_on & usual
+            finished = who[done]
+            events[finished], ended[finished], given_up[finished] = step, t[done], False
+            final[finished] = n[:, done].T
+            goes_on &= usual
             chosen = (below < _uniform(y) * total).sum(axis=0)
-            n = (n + change[:, np.minimum(chosen, len(below) - 1)])[:, goes_on]
-            who, row, t = who[goes_on], row[goes_on], then[goes_on]
-            words = [word[goes_on] for word in words]
-    return None
+            n = n + change[:, np.minimum(chosen, len(below) - 1)]
+            t = then
+            if not goes_on.all():
+                if not goes_on.any():
+                    break
+                n, who, row, t = n[:, goes_on], who[goes_on], row[goes_on], t[goes_on]
+                words = [word[goes_on] for word in words]
+    return Found(counts, events, ended, final, given_up)
 
 
 def _summed(tables, n: np.ndarray) -> np.ndarray:

@@ -123,7 +123,7 @@ class Simulator:
         KeyboardInterrupt
             If `interrupt` was called meanwhile.
         """
-        if lanes is None and (found := self._first_answer(first, size)):
+        if lanes is None and (found := self._in_numpy(first, size)):
             return found
         n_species = len(self.start)
         report, ended = np.zeros((size, 3), np.int64), np.zeros((size, 1))
@@ -134,7 +134,7 @@ class Simulator:
             counts[:], final[:] = self.start, self.start
             return self._runs(*arrays)
         lanes = self._lanes(first, size) if lanes is None else lanes
-        if lanes > 1 and self._can_lockstep:
+        if lanes > 1 and self._can_lockstep and not _without_numba():
             from .._kernels import lanes as lockstep
             from .._kernels.network import REPLAY
 
@@ -183,19 +183,34 @@ class Simulator:
     def _can_lockstep(self) -> bool:
         return self.method == "direct" and self.stop is None and not self.network.is_time_dependent
 
-    def _first_answer(self, first: int, size: int) -> Runs | None:
-        """Return the first few runs without Numba, whose import and compiling take seconds."""
-        if not self._is_small(first, size) or has_kernels():
-            return None
+    def _in_numpy(self, first: int, size: int) -> Runs | None:
+        """Return runs without Numba: the first few, or all of them where it is absent.
+
+        Its import and compiling take seconds.
+        """
         if not self._can_lockstep or not self.network.is_mass_action:
             return None
         from .first_answer import simulate
 
-        found = simulate(
+        task = (
             self._tables, self.network.stoichiometry.astype(float), self.start, self.times, first,
-            size, self.seed, min(self.max_events, _FEW_STEPS),
+            size, self.seed,
         )  # fmt: skip
-        return found and Runs(*found, np.zeros(size, dtype=bool))
+        few = self._is_small(first, size) and not has_kernels()
+        if few:
+            found = simulate(*task, min(self.max_events, _FEW_STEPS))
+            if not found.given_up.any():
+                return Runs(*found[:4], np.zeros(size, dtype=bool))
+        if not _without_numba():
+            return None
+        found = simulate(*task, self.max_events, self._interrupt)
+        if self._interrupt[0]:
+            raise KeyboardInterrupt
+        for i in np.flatnonzero(found.given_up):
+            run = self.run(first + int(i), 1, lanes=1)
+            for array, values in zip(found[:4], run[:4], strict=True):
+                array[i] = values[0]
+        return Runs(*found[:4], np.zeros(size, dtype=bool))
 
     def _lanes(self, first: int, size: int) -> int:
         # a small job does not wait for a kernel that it may never need
@@ -260,6 +275,12 @@ class Simulator:
             f"the rate law of '{reaction}' gives {value:.6g} {where}; "
             "a propensity is a finite number, zero or more"
         )
+
+
+def _without_numba() -> bool:
+    from .._kernels.compiled import HAS_NUMBA
+
+    return not HAS_NUMBA
 
 
 def choose_method(network: ReactionNetwork, method: str, tables: Tables | None = None) -> str:

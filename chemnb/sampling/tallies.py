@@ -140,7 +140,8 @@ def _summed_by_kernel(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
 
 def has_kernels() -> bool:
     """Return whether Numba and the kernels of the direct method are loaded: small jobs do without."""
-    return any(f"chemnb._kernels.{name}" in sys.modules for name in ("direct", "lanes"))
+    loaded = (f"chemnb._kernels.{name}" in sys.modules for name in ("direct", "lanes"))
+    return "numba" in sys.modules and any(loaded)
 
 
 def power_sum(by_time: np.ndarray, index: Sequence[int]) -> np.ndarray:

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 INSTALLING = VENV / "chemnb-installing"  # lies there while packages may be half installed
 EXTRAS = {
+    "app": ["app"],
     "base": ["learn", "notebooks", "test"],
     "bench": ["bench"],
     "browser": ["browser"],

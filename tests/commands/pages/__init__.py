@@ -1,0 +1,1 @@
+"""How the notebooks become pages that need neither a kernel nor a network."""
