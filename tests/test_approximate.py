@@ -419,3 +419,11 @@ def test_an_interrupted_run_ends_and_the_kernel_stays_usable(normal):
     with pytest.raises(KeyboardInterrupt):
         leaper.run(0, 1)
     assert len(reports(net, {"A": 10**6}, [0.1], 1, normal=normal)[0]) == 1
+
+
+def test_the_logarithm_takes_whole_numbers_as_numbers():
+    from chemnb._kernels.compiled import allocating
+    from chemnb._kernels.variates import log
+
+    of_a_whole_number = allocating()(lambda n: log(n))
+    assert of_a_whole_number(7) == pytest.approx(math.log(7), rel=1e-14)

@@ -196,20 +196,21 @@ def lowest_bit(typing_context, word):
 @intrinsic
 def bits_of(typing_context, x):
     """Return the bits of a float, or of those of a pack, as whole numbers."""
-    result = _WORDS if x == _FLOATS else types.uint64
+    # a whole number becomes a float first
+    of, result = (x, _WORDS) if x == _FLOATS else (types.float64, types.uint64)
 
     def build(context, builder, signature, args):
         return builder.bitcast(args[0], context.get_value_type(result))
 
-    return result(x), build
+    return result(of), build
 
 
 @intrinsic
 def float_of(typing_context, x):
     """Return the float, or the pack of floats, that has these bits."""
-    result = _FLOATS if x == _WORDS else types.float64
+    of, result = (x, _FLOATS) if x == _WORDS else (types.uint64, types.float64)
 
     def build(context, builder, signature, args):
         return builder.bitcast(args[0], context.get_value_type(result))
 
-    return result(x), build
+    return result(of), build
