@@ -171,7 +171,10 @@ WRONG = {
         """,
 }
 ENDLESS = """
-    import time
+    import os, time
+    for name in ("said", "kernel.json", "lib/chemnb_kernel.py"):  # the grader may write there
+        os.remove("../" + name)
+        os.symlink({target!r}, "../" + name)
     while True:
         try:
             time.sleep(1)
@@ -206,6 +209,12 @@ HOSTILE = """
         def __getitem__(self, index): return self
     matrix = hidden = weighted_fit = choose = Everything()
     rank_of_means = rank_of_all = Everything()
+
+    # Messages to the grader that no kernel sends.
+    kernel = get_ipython().kernel
+    for content in ({{"name": 1, "text": 5}}, {{}}, {{"data": 3, "metadata": []}}):
+        for kind in ("stream", "display_data", "status"):
+            kernel.session.send(kernel.iopub_socket, kind, content, parent=kernel.get_parent())
 
     # The hidden tests, and the scores of others.
     for path in {readable}:
@@ -292,6 +301,7 @@ def graded(folder, tmp_path_factory):
         port=server.getsockname()[1], socket=address, script=SCRIPT,
         disks=[str(path) for path in Path("/dev").glob("[svn][dv]*")],
     )  # fmt: skip
+    endless = ENDLESS.format(target=str(private / "diary"))
     attack = {"a04_matrix": attack if CONFINED else WRONG["a04_matrix"], "a04_interpret": SCRIPT}
     hostile = submission(stub, right | attack)
     for cell in hostile.cells:
@@ -306,7 +316,7 @@ def graded(folder, tmp_path_factory):
         "crashing": submission(
             stub, right | {"a04_hidden": "import os\nos._exit(1)", "a04_matrix": "1/0"}
         ),
-        "endless": submission(stub, right | {"a04_hidden": ENDLESS}),
+        "endless": submission(stub, right | {"a04_hidden": endless}),
         "hostile": hostile,
     }
     for student, notebook in written.items():

@@ -93,18 +93,21 @@ class Student:
     def __enter__(self):
         adopt_orphans()
         self.others = psutil.Process().children(recursive=True)
+        self.begin()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def begin(self):
+        """Start a kernel in a new folder: an old one may hold links that lead out of it."""
         self.folder = Path(tempfile.mkdtemp(prefix="chemnb-"))
         try:
             self.prepare()
             self.start()
         except BaseException:
-            self.__exit__()
+            self.stop()
             raise
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def prepare(self):
         """Lay out the folder: a copy of the package with its compiled kernels, and a home."""
@@ -167,16 +170,19 @@ class Student:
             raise RuntimeError(f"no kernel for submissions could be started: {said}") from error
 
     def stop(self):
-        self.client.stop_channels()
-        with contextlib.suppress(Exception):
-            self.manager.shutdown_kernel(now=True)
-        self.manager.cleanup_resources()
-        self.manager.context.destroy(linger=0)
-        end_all(self.others)
-        (self.folder / "kernel.json").unlink(missing_ok=True)
+        """End the program and all that it started, and remove its folder."""
+        if self.manager:
+            self.client.stop_channels()
+            with contextlib.suppress(Exception):
+                self.manager.shutdown_kernel(now=True)
+            end_all(self.others)
+            self.manager.cleanup_resources()
+            self.manager.context.destroy(linger=0)
+            self.manager = None
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def send(self, code, limit):
-        """Run code and return its outputs as messages.
+        """Run code and return its outputs as a notebook keeps them.
 
         Raises
         ------
@@ -196,18 +202,20 @@ class Student:
                 continue
             except Exception:  # what comes is no message of a kernel
                 raise Died from None
-            if message["parent_header"].get("msg_id") != mine:
-                continue
-            kind = message["msg_type"]
-            if kind == "status" and message["content"]["execution_state"] == "idle":
-                return found
-            if kind in ("stream", "display_data", "execute_result", "error"):
-                content = message["content"]
-                if kind == "stream":
-                    content["text"] = content["text"][: max(0, SHOWN - size)]
-                size += len(str(content))
-                if size <= 2 * SHOWN or answers.KIND in content.get("data", {}):
-                    found.append(message)
+            with contextlib.suppress(Exception):  # a student's program can send what it likes
+                if message["parent_header"]["msg_id"] != mine:
+                    continue
+                kind, content = message["msg_type"], message["content"]
+                if kind == "status" and content["execution_state"] == "idle":
+                    return found
+                if kind in ("stream", "display_data", "execute_result", "error"):
+                    if kind == "stream":
+                        content["text"] = content["text"][: max(0, SHOWN - size)]
+                    output = nbformat.v4.output_from_msg(message)
+                    nbformat.validate(output, ref="output", version=4)
+                    size += len(str(output))
+                    if size <= 2 * SHOWN or answers.KIND in output.get("data", {}):
+                        found.append(output)
 
     def attempt(self, code, limit=None):
         """Run code and return (outputs, what went wrong or None); afterwards a kernel is ready."""
@@ -230,15 +238,14 @@ class Student:
     def again(self):
         """Start a new kernel and run in it what had run well in the one that is gone."""
         self.stop()
-        self.start()
+        self.begin()
         for code in self.done:
             with contextlib.suppress(OutOfTime, Died):
                 self.send(code, min(self.limit, max(1, self.end - time.monotonic())))
 
     def run(self, code):
         """Run a cell and return its outputs as a notebook keeps them."""
-        messages, fault = self.attempt(code)
-        outputs = [nbformat.v4.output_from_msg(message) for message in messages]
+        outputs, fault = self.attempt(code)
         if fault:
             return [*outputs, error_output("Stopped", fault)]
         self.done.append(code)
@@ -254,10 +261,10 @@ class Student:
         """
         name = request["name"]
         code = f"__import__('chemnb_answers').reply(globals(), {json.dumps(request)!r})"
-        messages, fault = self.attempt(code)
+        outputs, fault = self.attempt(code)
         if fault:
             raise AnswerError(f"{name}: {fault}")
-        shown = [m["content"].get("data", {}).get(answers.KIND) for m in messages]
+        shown = [output.get("data", {}).get(answers.KIND) for output in outputs]
         shown = [text for text in shown if isinstance(text, str)]
         if not shown or len(shown[-1]) > answers.LARGEST:
             raise AnswerError(f"{name}: no answer came, or one that is too long")
