@@ -26,11 +26,11 @@ COMMANDS = {
 }
 # What a command needs besides the base: groups of tests/commands/environment.py.
 MORE = {
-    "app": "app",
-    "assignments": "course",
-    "bench": "bench",
-    "browser": "browser",
-    "test": "course",
+    "app": ["app"],
+    "assignments": ["course"],
+    "bench": ["bench"],
+    "browser": ["browser", "course"],
+    "test": ["course"],
 }
 MODULES = {"lab": "jupyterlab", "test": "pytest"}  # the others are tests.commands.NAME
 
@@ -62,9 +62,8 @@ def main(words):
 
     from tests.commands import environment
 
-    environment.set_up("base")
-    if command in MORE:
-        environment.set_up(MORE[command])
+    for group in ["base"] + MORE.get(command, []):
+        environment.set_up(group)
     arguments = ["-m", MODULES.get(command, "tests.commands." + command)]
     if command == "lab":
         arguments.append(os.path.join("notebooks", "00_start_here.ipynb"))
