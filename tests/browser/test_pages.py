@@ -2,7 +2,6 @@
 
 import functools
 import http.server
-import shutil
 import sys
 import threading
 import types
@@ -13,16 +12,7 @@ from tests.commands import export, notebooks, site
 from tests.commands.pages import frames, sources
 from tests.test_site import Spiral
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="the extra browser is not installed: pip install chemnb[browser]"
-)
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-if CHROMIUM is None:
-    pytest.skip(
-        "there is no Chromium; on Debian and Ubuntu: apt install chromium", allow_module_level=True
-    )
 pytestmark = pytest.mark.filterwarnings("ignore::sphinx.deprecation.RemovedInSphinx11Warning")
-QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 PAGES = ["index", "api", "api/sampling", *(f"notebooks/{p.stem}" for p in notebooks.numbered())]  # fmt: skip
 # The right edges of all that is wider than the page and lies in nothing that scrolls.
@@ -34,12 +24,10 @@ WIDER = """() => [...document.querySelectorAll('body *')].filter((element) => {
 }).map((element) => element.outerHTML.slice(0, 80))"""
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as player:
-        chromium = player.chromium.launch(executable_path=CHROMIUM, args=QUIET.split())
-        yield chromium
-        chromium.close()
+@pytest.fixture
+def browser(chromium):
+    """One browser for all tests: Playwright runs once in a process."""
+    return chromium
 
 
 @pytest.fixture(scope="module")
