@@ -12,7 +12,7 @@ from .estimation import normal_quantile
 from .library import Library, state_symbols
 from .selection import Choice
 from .timeseries import check_times, read_initial
-from .trajectories import TrajectoryProblem
+from .trajectories import Fit, TrajectoryProblem
 from .unknowns import Pair
 
 _COLLINEAR = 1000.0  # condition number of normalised columns that calls for a warning
@@ -107,21 +107,43 @@ class Learned:
         The data, the library, bound to their names, and all unknowns.
     chosen : list of int
         The unknowns that were kept.
-    scaled : ndarray (chosen,)
-        Their values in the units of the problem.
-    scaled_errors : ndarray (chosen, chosen)
-        Covariance of their errors; NaN where unknown.
-    starts : ndarray (experiments, D)
-        States at the origins, in units of the problem.
+    fit : Fit
+        Their values, in the units of the problem.
     report : Report
+    shares : ndarray (unknowns,) or None
+        Share of resamples in which each unknown is kept.
     """
 
     problem: TrajectoryProblem
     chosen: list[int]
-    scaled: np.ndarray
-    scaled_errors: np.ndarray
-    starts: np.ndarray
+    fit: Fit
     report: Report
+    shares: np.ndarray | None = None
+
+    @property
+    def scaled(self) -> np.ndarray:
+        """Values of the chosen unknowns in the units of the problem."""
+        return self.fit.parameters
+
+    @property
+    def scaled_errors(self) -> np.ndarray:
+        """Covariance of their errors; NaN where unknown."""
+        return self.fit.covariance
+
+    @property
+    def starts(self) -> np.ndarray:
+        """State (experiments, D) at the origin of each, in units of the problem."""
+        windows = self.problem.windows
+        _, first = np.unique(windows.experiment, return_index=True)
+        return self.fit.starts[first]
+
+    def refitted(self, weights) -> Fit:
+        """Return the fit of the same terms with other factors on the weights of the data.
+
+        One array (T * D,) an experiment: a resample, or data left out.
+        """
+        problem = self.problem.weighted(weights)
+        return problem.fit(self.chosen, self.fit.parameters, self.fit.starts)
 
     @property
     def library(self) -> Library:
@@ -179,6 +201,23 @@ class Learned:
             table.iloc[place] = [value, error, value - reach * error, value + reach * error, True]
         return table
 
+    def support_path(self):
+        """Coefficients of all candidates as an L1 penalty grows, DataFrame by ε."""
+        import pandas as pd
+
+        from .stability import l1_path
+
+        problem, library = self.problem, self.library
+        choice = Choice(self.chosen, self.fit, [], problem)
+        epsilons, path = l1_path(choice)
+        theta = path @ problem.tie.T + problem.offset
+        theta = theta * problem.scaling.factors(self.candidates)
+        columns = pd.MultiIndex.from_tuples(
+            [(library.names[row], library.labels[term]) for row, term in self.candidates],
+            names=["equation", "term"],
+        )
+        return pd.DataFrame(theta, pd.Index(epsilons, name="epsilon"), columns)
+
     def initial(self):
         """States at the origins in the user's units, DataArray (experiment, variable)."""
         import xarray as xr
@@ -207,7 +246,11 @@ class Learned:
             for row, term in self.candidates
         ]
         columns = ["equation", "term", "value", "standard error", "lower", "upper", "kept"]
-        return pd.DataFrame(rows, columns=columns)
+        table = pd.DataFrame(rows, columns=columns)
+        if self.shares is not None:
+            tied = (self.problem.tie != 0) * self.shares
+            table["stability"] = tied.max(axis=1, initial=0.0)
+        return table
 
     def theta(self):
         """Coefficients as DataArray (equation, term); dropped terms are zero."""

@@ -15,8 +15,10 @@ from ..progress import progress_bar
 from .estimation import EstimationError
 from .learned import Learned, LearnedEquations, Report, make_report
 from .library import Library
+from .robust import LOSSES, check_robust, robust_choice
 from .scaling import Scaling
 from .selection import Choice, by_bic, by_dependent_bic, by_threshold, keep_all
+from .stability import by_l1, by_stability
 from .timeseries import DataError, read_experiments
 from .trajectories import Fit, TrajectoryProblem
 from .unknowns import Pair, Unknowns
@@ -100,6 +102,7 @@ class ODENet:
         *,
         optimizer: str = "lm",
         selection: str | None = "auto",
+        loss: str = "squared",
         threshold: float = 0.05,
         penalty: float = 1e-3,
         allowed: Mapping[str, Sequence[str]] | None = None,
@@ -114,6 +117,7 @@ class ODENet:
         progress: bool = True,
     ) -> None:
         self.library, self.optimizer, self.selection = library, optimizer, selection
+        self.loss = loss
         self.threshold, self.penalty, self.level = threshold, penalty, level
         self.allowed, self.nonnegative, self.hidden = allowed, nonnegative, hidden
         self.iterations, self.learning_rate = iterations, learning_rate
@@ -175,34 +179,56 @@ class ODENet:
                 f"{problem.observations} independent data for {len(unknowns)} coefficients; "
                 "give more times or experiments, a lower degree, or restrict terms with allowed="
             )
+        if self.loss != "squared" and (fault := check_robust(problem)):
+            raise ODENetError(f"loss={self.loss!r} {fault}")
+        self._shares = None
         if self.optimizer == "adam":
             choice, training = self._fit_adam(problem)
         else:
             choice, training = self._fit_lm(problem), None
         self._result = Learned(
-            choice.problem, choice.chosen, choice.estimate.parameters, choice.estimate.covariance,
-            choice.estimate.starts, make_report(choice.problem, choice, training, dead),
+            choice.problem, choice.chosen, choice.estimate,
+            make_report(choice.problem, choice, training, dead), self._shares,
         )  # fmt: skip
         return self
 
     def _fit_lm(self, problem: TrajectoryProblem) -> Choice:
-        options = {"iterations": self.iterations or 60}
+        best = []
         with progress_bar(None, "ODENet", "step", self.progress) as bar:
 
-            def on_step(terms, loss):
-                bar.set_postfix(loss=f"{loss:.4g}", terms=terms, refresh=False)
+            def on_step(choice):
+                best[:] = [choice]
+                loss = choice.estimate.chi_square
+                bar.set_postfix(loss=f"{loss:.4g}", terms=len(choice.chosen), refresh=False)
                 bar.update()
 
             try:
-                if self.selection is None:
-                    return keep_all(problem, **options)
-                if self.selection == "threshold":
-                    return by_threshold(problem, self.threshold, on_step, **options)
-                search = by_bic if self.selection == "bic" or problem.absolute else by_dependent_bic
-                return search(problem, _price(problem), on_step, **options)
+                if self.loss == "squared":
+                    return self._choose(problem, on_step)
+                return robust_choice(problem, self.loss, lambda p: self._choose(p, on_step))
             except EstimationError as error:
                 count = len(problem.unknowns)
                 raise DataError(f"the fit of {count} terms failed: {error}") from None
+            except KeyboardInterrupt:
+                if not best:
+                    raise
+        verdict = f"interrupted after {len(best[0].path)} steps; this is the best so far"
+        estimate = replace(best[0].estimate, converged=False, message=verdict)
+        return best[0]._replace(estimate=estimate)
+
+    def _choose(self, problem: TrajectoryProblem, on_step) -> Choice:
+        options, price = {"iterations": self.iterations or 60}, _price(problem)
+        if self.selection is None:
+            return keep_all(problem, on_step, **options)
+        if self.selection == "threshold":
+            return by_threshold(problem, self.threshold, on_step, **options)
+        plain = self.selection == "bic" or problem.absolute
+        choice = (by_bic if plain else by_dependent_bic)(problem, price, on_step, **options)
+        if self.selection == "l1":
+            return by_l1(choice, price, on_step, **options)
+        if self.selection == "stability":
+            choice, self._shares = by_stability(choice, price, self.seed, **options)
+        return choice
 
     def _fit_adam(self, problem: TrajectoryProblem):
         from .adam import train
@@ -252,6 +278,21 @@ class ODENet:
     def covariance(self):
         """Covariance of the errors of the kept coefficients, DataFrame by (equation, term)."""
         return self._fitted.covariance()
+
+    @property
+    def initial(self):
+        """State at the start of every experiment, as given or as estimated; DataArray."""
+        return self._fitted.initial()
+
+    @property
+    def support_path(self):
+        """Which terms survive as an L1 penalty ε grows (Eq. 2); DataFrame, one row an ε.
+
+        The coefficients of all candidates, in the user's units; those that the penalty has
+        dropped are exactly zero. ε is in units of the one that drops everything. Each term is
+        penalised in proportion to what it does, not to its bare coefficient.
+        """
+        return self._fitted.support_path()
 
     def equations(self, digits: int = 4) -> LearnedEquations:
         """Return the learned equations as SymPy equations with rounded coefficients."""
@@ -308,7 +349,8 @@ class ODENet:
             raise ODENetError(f"library={self.library!r}; give a library such as monomials(2)")
         for name, known in (
             ("optimizer", ("lm", "adam")),
-            ("selection", ("auto", "bic", "threshold", None)),
+            ("selection", ("auto", "bic", "stability", "l1", "threshold", None)),
+            ("loss", LOSSES),
         ):
             if getattr(self, name) not in known:
                 raise ODENetError(f"{name}={getattr(self, name)!r} is unknown; use one of {known}")
@@ -318,7 +360,7 @@ class ODENet:
                 continue
             if not isinstance(value, Real) or isinstance(value, bool) or not fits(value):
                 raise ODENetError(f"{name}={value!r}; it must be {wanted}")
-        if self.optimizer == "adam" and self.selection == "bic":
+        if self.optimizer == "adam" and self.selection not in ("auto", "threshold", None):
             raise ODENetError(
                 "optimizer='adam' drops terms by threshold; use selection='threshold', or "
                 "optimizer='lm'"

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import chain, combinations, islice
 from typing import NamedTuple
 
 import numpy as np
 
 from ..equations.polynomials import SolverError
 from .curves import CURVES
-from .estimation import least_squares
+from .subsets import FINEST, LinearSubsets, misfit
 from .trajectories import Fit, Linearised, TrajectoryProblem
 
-_SUBSETS_UP_TO = 6  # terms an equation of which all combinations are looked at
 _TRIAL_ITERATIONS = 15
-_FINEST = 1e-7  # misfit a value, in ranges, below which only the solver's tolerance is seen
-_RIDGE = 1e-10  # of columns of length one
 _CHAOS = 300.0  # growth of a small change of a start within a window
 _ROUNDS = 3
-_CLOSE = 2.0  # differences in BIC below this are called "not worth more than a bare mention"
 
 
 class Choice(NamedTuple):
@@ -42,37 +37,37 @@ class Choice(NamedTuple):
     problem: TrajectoryProblem
 
 
-def _silent(terms: int, loss: float) -> None:
+OnStep = Callable[[Choice], None]
+
+
+def _silent(choice: Choice) -> None:
     """Report no step."""
 
 
-def keep_all(problem: TrajectoryProblem, **options) -> Choice:
-    """Fit all unknowns and drop nothing."""
-    chosen = list(range(len(problem.unknowns)))
-    estimate, problem = climb(problem.ladder(), chosen, problem.start(chosen), **options)
-    return Choice(chosen, estimate, [(len(chosen), estimate.chi_square)], problem)
-
-
-def climb(ladder, chosen, u, starts=None, **options) -> tuple[Fit, TrajectoryProblem]:
-    """Fit in short windows first, then in longer ones; return the last fit and its problem.
+def keep_all(problem: TrajectoryProblem, on_step: OnStep = _silent, **options) -> Choice:
+    """Fit all unknowns and drop nothing: in short windows first, then in longer ones.
 
     Windows stop growing where small changes of a start grow too much for a fit (chaos).
     """
-    problem = ladder[0]
-    estimate = problem.fit(chosen, u, starts, **options)
-    for longer in ladder[1:]:
-        if problem.spread(estimate, chosen) > _CHAOS:
+    chosen, choice = list(range(len(problem.unknowns))), None
+    for longer in problem.ladder():
+        if choice is None:
+            u, starts = longer.start(chosen), None
+        elif choice.problem.spread(choice.estimate, chosen) > _CHAOS:
             break
-        starts = problem.carried(estimate, longer)
-        estimate = longer.fit(chosen, estimate.parameters, starts, **options)
-        problem = longer
-    return estimate, problem
+        else:
+            u = choice.estimate.parameters
+            starts = choice.problem.carried(choice.estimate, longer)
+        estimate = longer.fit(chosen, u, starts, **options)
+        choice = Choice(chosen, estimate, [(len(chosen), estimate.chi_square)], longer)
+        on_step(choice)
+    return choice
 
 
 def by_threshold(
     problem: TrajectoryProblem,
     threshold: float,
-    on_step: Callable[[int, float], None] = _silent,
+    on_step: OnStep = _silent,
     *,
     start: Choice | None = None,
     **options,
@@ -84,13 +79,13 @@ def by_threshold(
     ``start`` is a choice with its fit from which to go on.
     """
     if start is None:
-        start = keep_all(problem, **options)
+        start = keep_all(problem, on_step, **options)
     chosen, estimate, _, problem = start
     path = []
     enters = problem.unknowns.equations
     while True:
         path.append((len(chosen), estimate.chi_square))
-        on_step(*path[-1])
+        on_step(Choice(chosen, estimate, path, problem))
         sizes = problem.contributions(chosen, estimate.parameters)
         drop = set()
         for row in enters:
@@ -108,7 +103,7 @@ def by_threshold(
 def by_bic(
     problem: TrajectoryProblem,
     penalty: float,
-    on_step: Callable[[int, float], None] = _silent,
+    on_step: OnStep = _silent,
     **options,
 ) -> Choice:
     """Choose the terms with the lowest BIC = misfit + ``penalty`` a term.
@@ -121,11 +116,9 @@ def by_bic(
     """
     path, last = [], None
     for problem in problem.ladder():  # noqa: B020 (each step takes the place of the whole)
-        search = _Search(problem, penalty, options)
+        search = Search(problem, penalty, options)
         if last is None:
-            weak = [search.linear(problem.weak_form(curve)) for curve in CURVES]
-            proposed = (linear.search() for linear in weak)
-            current = min(proposed, key=lambda chosen: search.fit(chosen)[0])
+            current = _proposed(problem, search)
             score, estimate = search.fit(current)
         else:
             if last.spread(estimate, sorted(current)) > _CHAOS:
@@ -133,17 +126,25 @@ def by_bic(
                 break
             starts = last.carried(estimate, problem)
             score, estimate = search.fit(current, start=(estimate.parameters, starts))
-        current, score, estimate, gone = _improve(search, current, score, estimate, on_step)
+        current, score, estimate, gone = improve(search, current, score, estimate, on_step)
         path, last = path + gone, problem
     if not estimate.converged:
         estimate = problem.fit(sorted(current), estimate.parameters, estimate.starts, **options)
     return Choice(sorted(current), estimate, path, problem)
 
 
+def _proposed(problem: TrajectoryProblem, search: Search) -> frozenset[int]:
+    """Return a first choice: from the integral forms, or all where a variable is hidden."""
+    if problem.scaling.hidden.any():
+        return frozenset(range(len(problem.unknowns)))
+    weak = [search.linear(problem.weak_form(curve)) for curve in CURVES]
+    return min((linear.search() for linear in weak), key=lambda chosen: search.fit(chosen)[0])
+
+
 def by_dependent_bic(
     problem: TrajectoryProblem,
     penalty: float,
-    on_step: Callable[[int, float], None] = _silent,
+    on_step: OnStep = _silent,
     **options,
 ) -> Choice:
     """Choose by BIC, where errors of neighbouring times may be alike.
@@ -160,9 +161,9 @@ def by_dependent_bic(
         if share >= 0.9 * known:
             return choice
         known = share
-        search, current = _Search(problem, penalty, options, share), frozenset(choice.chosen)
+        search, current = Search(problem, penalty, options, share), frozenset(choice.chosen)
         score, estimate = search.fit(current, start=(estimate.parameters, estimate.starts))
-        current, score, estimate, gone = _improve(search, current, score, estimate, on_step)
+        current, score, estimate, gone = improve(search, current, score, estimate, on_step)
         choice = Choice(sorted(current), estimate, path + gone, problem)
     return choice
 
@@ -170,7 +171,7 @@ def by_dependent_bic(
 def _independent(problem: TrajectoryProblem, choice: Choice) -> float:
     """Return the share of independent data, from the correlation of neighbouring residuals."""
     fit = choice.estimate
-    if fit.chi_square <= _FINEST**2 * fit.observations:
+    if fit.chi_square <= FINEST**2 * fit.observations:
         return 1.0
     rest = problem.solve(choice.chosen, fit.parameters, fit.starts).rest
     ahead = square = count = 0.0
@@ -187,11 +188,11 @@ def _independent(problem: TrajectoryProblem, choice: Choice) -> float:
     return max((1 - correlation) / (1 + correlation), 1 / count)
 
 
-def _improve(search: _Search, current, score, estimate, on_step):
+def improve(search: Search, current, score, estimate, on_step: OnStep = _silent):
     """Make the best change of the terms as long as one lowers the BIC."""
     path = [(len(current), score)]
     while True:
-        on_step(*path[-1])
+        on_step(Choice(sorted(current), estimate, path, search.problem))
         try:
             near = search.linear(search.problem.linearised(sorted(current), estimate))
         except SolverError:
@@ -203,7 +204,7 @@ def _improve(search: _Search, current, score, estimate, on_step):
         path.append((len(current), score))
 
 
-class _Search:
+class Search:
     """The fits that `by_bic` makes, each made once."""
 
     def __init__(
@@ -214,11 +215,11 @@ class _Search:
         self.options = options | {"iterations": iterations}
         self._known: dict[frozenset[int], tuple[float, Fit]] = {}
 
-    def linear(self, linearised: Linearised) -> _Linear:
-        return _Linear(self.problem, linearised, self.penalty, self.share)
+    def linear(self, linearised: Linearised) -> LinearSubsets:
+        return LinearSubsets(self.problem, linearised, self.penalty, self.share)
 
     def fit(
-        self, chosen: frozenset[int], linear: _Linear | None = None, start=None
+        self, chosen: frozenset[int], linear: LinearSubsets | None = None, start=None
     ) -> tuple[float, Fit]:
         """Return the BIC and the fit of a choice, started at a linear problem's solution."""
         if chosen not in self._known:
@@ -230,128 +231,6 @@ class _Search:
             else:
                 u, starts = linear.solution(picks)
             estimate = self.problem.fit(picks, u, starts, **self.options)
-            misfit = _misfit(self.problem, estimate.chi_square, estimate.observations, self.share)
-            self._known[chosen] = misfit + self.penalty * len(picks), estimate
+            rest = misfit(self.problem, estimate.chi_square, estimate.observations, self.share)
+            self._known[chosen] = rest + self.penalty * len(picks), estimate
         return self._known[chosen]
-
-
-def _misfit(problem, loss: float, observations: int, share: float = 1.0) -> float:
-    if problem.absolute:
-        return loss
-    # the noise level is not known: its best estimate stands in the likelihood
-    return share * observations * float(np.log(max(loss / observations, _FINEST**2)))
-
-
-class _Linear:
-    """BIC of any choice of columns of one linear least-squares problem."""
-
-    def __init__(self, problem, near: Linearised, penalty: float, share: float = 1.0) -> None:
-        self.problem, self.near, self.penalty, self.share = problem, near, penalty, share
-        self.rows, self.groups = problem.observations, problem.unknowns.equations
-        matrix, target = near.matrix, near.target
-        self.scale = np.linalg.norm(matrix, axis=0)
-        self.scale[self.scale == 0] = 1.0
-        self.bounds = problem.nonnegative / self.scale
-        width = len(self.scale)
-        # a trace of ridge gives every choice of columns full rank
-        padded = np.block([[matrix / self.scale, target[:, None]],
-                           [_RIDGE * np.eye(width), np.zeros((width, 1))]])  # fmt: skip
-        # only the triangular factor is needed for every choice
-        triangle = np.linalg.qr(padded, mode="r")
-        self.matrix, self.target = triangle[:, :-1], triangle[:, -1]
-        self._scores: dict[frozenset[int], float] = {}
-
-    def solution(self, picks: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Return the best values of some unknowns, and the starts that go with them."""
-        best = least_squares(self.matrix[:, picks], self.target) / self.scale[picks]
-        full = np.zeros(len(self.scale))
-        full[picks] = best
-        return best, self.near.starts(full)
-
-    def score(self, chosen: frozenset[int]) -> float:
-        """Return the BIC of the chosen columns; infinite where a bound is crossed.
-
-        The best allowed fit then lies on the bound, and fewer columns do as well.
-        """
-        if chosen not in self._scores:
-            picks = sorted(chosen)
-            best = least_squares(self.matrix[:, picks], self.target)
-            loss = float(np.sum((self.target - self.matrix[:, picks] @ best) ** 2))
-            crossed = np.any(self.bounds[:, picks] @ best < 0)
-            self._scores[chosen] = np.inf if crossed else self._bic(loss, len(picks))
-        return self._scores[chosen]
-
-    def search(self) -> frozenset[int]:
-        """Return the best choice found from no column upwards and from all downwards."""
-        starts = (frozenset(), frozenset(range(len(self.scale))))
-        return min((self._descend(start) for start in starts), key=self.score)
-
-    def promising(self, current: frozenset[int], score: float) -> list[frozenset[int]]:
-        """Return the choices that this linear problem puts near or below the present BIC."""
-        moves = {**self._single(current), **self._double(current)}
-        ranked = [self.search(), *sorted(moves, key=lambda move: (moves[move], sorted(move)))]
-        close = (move for move in dict.fromkeys(ranked) if self.score(move) < score + _CLOSE)
-        return [move for move in islice(close, 4) if move != current]
-
-    def _bic(self, loss: float, count: int) -> float:
-        return _misfit(self.problem, loss, self.rows, self.share) + self.penalty * count
-
-    def _descend(self, chosen: frozenset[int]) -> frozenset[int]:
-        """Take the best move as long as one helps; the dearer moves once single ones do not."""
-        while True:
-            for moves in (self._single, self._double):
-                better = self._best(moves(chosen), self.score(chosen) - 1e-9)
-                if better is not None:
-                    chosen = better
-                    break
-            else:
-                return chosen
-
-    def _best(self, moves: dict[frozenset[int], float], limit: float) -> frozenset[int] | None:
-        for move in sorted(moves, key=lambda move: (moves[move], sorted(move))):
-            if moves[move] >= limit:
-                return None
-            if self.score(move) < limit:
-                return move
-        return None
-
-    def _single(self, chosen: frozenset[int]) -> dict[frozenset[int], float]:
-        """Return the BIC, bounds left aside, after one addition or removal."""
-        picks = sorted(chosen)
-        basis, triangle = np.linalg.qr(self.matrix[:, picks])
-        inverse = np.linalg.inv(triangle)
-        best = inverse @ (basis.T @ self.target)
-        loss, grown = self._grown(basis)
-        shrunk = loss + best**2 / (inverse**2).sum(axis=1)
-        moves = {chosen - {i}: self._bic(x, len(picks) - 1)
-                 for i, x in zip(picks, shrunk, strict=True)}  # fmt: skip
-        others = set(range(len(self.scale))) - chosen
-        return moves | {chosen | {i}: self._bic(grown[i], len(picks) + 1) for i in others}
-
-    def _double(self, chosen: frozenset[int]) -> dict[frozenset[int], float]:
-        """Return the BIC after one exchange, or after an equation is filled anew by two terms.
-
-        A small equation is filled anew in all ways.
-        """
-        moves = {}
-        for group in self.groups:
-            members = frozenset(np.flatnonzero(group).tolist())
-            bare = chosen - members
-            bases = {chosen - {i} for i in chosen & members} | {bare | {i} for i in members}
-            for base in bases:
-                _, grown = self._grown(np.linalg.qr(self.matrix[:, sorted(base)])[0])
-                moves |= {base | {j}: self._bic(grown[j], len(base) + 1) for j in members - base}
-            if len(members) <= _SUBSETS_UP_TO:
-                sizes = range(len(members) + 1)
-                subsets = chain.from_iterable(combinations(members, size) for size in sizes)
-                moves |= {move: self.score(move) for move in map(bare.union, subsets)}
-        moves.pop(chosen, None)
-        return moves
-
-    def _grown(self, basis: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return the misfit of some columns, and that with each further column."""
-        residual = self.target - basis @ (basis.T @ self.target)
-        rest = self.matrix - basis @ (basis.T @ self.matrix)
-        size = np.maximum((rest**2).sum(axis=0), _RIDGE**2)
-        loss = float(residual @ residual)
-        return loss, np.maximum(loss - (rest.T @ residual) ** 2 / size, 0.0)

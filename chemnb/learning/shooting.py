@@ -71,6 +71,8 @@ class Shooter:
     def _explicit(self, theta, starts, first, times, with_starts):
         from .._kernels.shooting import SOLVED, TOO_MANY_STEPS, shoot
 
+        # one memory layout: the kernel is compiled once
+        starts = np.ascontiguousarray(starts)
         path, status, place = shoot(
             starts, first, times, (self._rows, self._factors, theta, *self._ties),
             self.matrix.shape[1], with_starts, _RTOL, _ATOL, _BLOWN_UP,

@@ -20,9 +20,10 @@ from .estimation import (
 from .scaling import Scaling
 from .shooting import Shooter
 from .unknowns import Unknowns
-from .windows import Windows, can_cut, eliminate
+from .windows import Residuals, Windows, can_cut, eliminate
 
 _FEWEST = 6  # points of a window
+_RANDOM_STARTS = 16
 _TINY = 1e-14  # damping with which a step is a plain Gauss-Newton step
 
 
@@ -118,6 +119,8 @@ class TrajectoryProblem:
         In the shortest windows no variable runs through its range more than about once, so
         that their solutions follow the data even with poor coefficients.
         """
+        if self.scaling.hidden.any():
+            return [self]
         curves, _ = self._along("smooth")
         pieces = []
         for number, e in enumerate(self.experiments):
@@ -292,11 +295,13 @@ class TrajectoryProblem:
 
     def linearised(self, chosen: Sequence[int], fit: Fit) -> Linearised:
         """Return the misfit of all unknowns near a fit of some of them, as a linear problem."""
-        width = len(self.unknowns)
-        full = np.zeros(width)
+        return Linearised(*self.all_slopes(chosen, fit), fit.starts)
+
+    def all_slopes(self, chosen: Sequence[int], fit: Fit) -> tuple[Residuals, np.ndarray]:
+        """Return the residuals of a fit with their derivatives by all unknowns, and those."""
+        full = np.zeros(len(self.unknowns))
         full[list(chosen)] = fit.parameters
-        residuals = self.solve(tuple(range(width)), full, fit.starts)
-        return Linearised(residuals, full, fit.starts)
+        return self.solve(tuple(range(len(full))), full, fit.starts), full
 
     # --- without the solver: the integral (weak) form ----------------------------------------
 
@@ -314,8 +319,28 @@ class TrajectoryProblem:
         """Return first values for `fit`: those of the integral forms whose solution fits best."""
         if not len(chosen):
             return np.zeros(0)
+        if self.scaling.hidden.any():
+            return self._trials(chosen)
         starts = [least_squares(*self._picked(chosen, curve)) for curve in CURVES]
         return min(starts, key=lambda u: self._misfit(chosen, u))
+
+    def _trials(self, chosen: Sequence[int]) -> np.ndarray:
+        """Return the end of the best of some short fits from random values.
+
+        Where a variable is hidden there is no curve along which to integrate.
+        """
+        rng, fits = np.random.default_rng(0), []
+        scaling, (rows, terms) = self.scaling, np.array(self.unknowns.pairs).T
+        natural = scaling.ranges[rows] / (scaling.sizes[terms] * scaling.duration)
+        size = (np.abs(self.tie) * natural[:, None]).max(axis=0)[list(chosen)]
+        bounded = self.nonnegative[:, list(chosen)].any(axis=0)
+        for _ in range(_RANDOM_STARTS):
+            u = size * rng.standard_normal(len(chosen)) * 10 ** rng.uniform(-1, 1)
+            with suppress(EstimationError):
+                fits.append(self.fit(chosen, np.where(bounded, np.abs(u), u), iterations=25))
+        if not fits:
+            return np.zeros(len(chosen))
+        return min(fits, key=lambda fit: fit.chi_square).parameters
 
     def _picked(self, chosen, curve):
         weak = self.weak_form(curve)
