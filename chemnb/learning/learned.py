@@ -182,7 +182,12 @@ class Learned:
         tie = tie * self.problem.scaling.factors(self.pairs)[:, None]
         if np.isnan(self.scaled_errors).any():
             return np.full((len(tie), len(tie)), np.nan)
-        return tie @ self.scaled_errors @ tie.T
+        errors = tie @ self.scaled_errors @ tie.T
+        if self.fit.loose is not None and self.fit.loose.any():
+            loose = (tie[:, self.fit.loose] != 0).any(axis=1)
+            errors[loose] = errors[:, loose] = np.nan
+            errors[loose, loose] = np.inf
+        return errors
 
     def unknowns(self, level: float):
         """What was fitted, in the user's units: value, standard error, interval, kept."""
@@ -191,6 +196,8 @@ class Learned:
         unit = self.problem.unit[self.chosen]
         values = self.scaled * unit
         errors = np.sqrt(np.clip(np.diag(self.scaled_errors), 0.0, None)) * unit
+        if self.fit.loose is not None:
+            errors[self.fit.loose] = np.inf
         reach = normal_quantile(level)
         table = pd.DataFrame(
             {"value": 0.0, "standard error": np.nan, "lower": np.nan, "upper": np.nan,
@@ -336,6 +343,14 @@ def make_report(problem: TrajectoryProblem, choice: Choice, training, dead) -> R
             f"{_short(collinear)} are nearly collinear along these data (condition number "
             f"{condition:.2g}), so their coefficients can hardly be told apart; add experiments "
             "from other starting states, or restrict the terms with allowed="
+        )
+    loose = estimate.loose
+    if loose is not None and loose.any():
+        shown = [problem.unknowns.names[choice.chosen[i]] for i in np.flatnonzero(loose)]
+        advice.append(
+            f"these data do not determine the coefficients of {_short(shown)}: they can change "
+            "together without any change of the solution; measure more variables, tie "
+            "coefficients, or give the starts that are known with initial="
         )
     if dead:
         advice.append(f"{listing(dead)} are zero in all data and cannot be learned from them")

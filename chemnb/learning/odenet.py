@@ -17,7 +17,7 @@ from .learned import Learned, LearnedEquations, Report, make_report
 from .library import Library
 from .robust import LOSSES, check_robust, robust_choice
 from .scaling import Scaling
-from .selection import Choice, by_bic, by_dependent_bic, by_threshold, keep_all
+from .selection import Choice, by_bic, by_dependent_bic, by_threshold, keep_all, term_prices
 from .stability import by_l1, by_stability
 from .timeseries import DataError, read_experiments
 from .trajectories import Fit, TrajectoryProblem
@@ -217,17 +217,17 @@ class ODENet:
         return best[0]._replace(estimate=estimate)
 
     def _choose(self, problem: TrajectoryProblem, on_step) -> Choice:
-        options, price = {"iterations": self.iterations or 60}, _price(problem)
+        options, prices = {"iterations": self.iterations or 60}, term_prices(problem)
         if self.selection is None:
             return keep_all(problem, on_step, **options)
         if self.selection == "threshold":
             return by_threshold(problem, self.threshold, on_step, **options)
         plain = self.selection == "bic" or problem.absolute
-        choice = (by_bic if plain else by_dependent_bic)(problem, price, on_step, **options)
+        choice = (by_bic if plain else by_dependent_bic)(problem, prices, on_step, **options)
         if self.selection == "l1":
-            return by_l1(choice, price, on_step, **options)
+            return by_l1(choice, prices, on_step, **options)
         if self.selection == "stability":
-            choice, self._shares = by_stability(choice, price, self.seed, **options)
+            choice, self._shares = by_stability(choice, prices, self.seed, **options)
         return choice
 
     def _fit_adam(self, problem: TrajectoryProblem):
@@ -407,16 +407,3 @@ class ODENet:
                     )
                 result.add((library.names.index(name), library.labels.index(term)))
         return result
-
-
-def _price(problem: TrajectoryProblem) -> float:
-    """Return what a term must lower the misfit by to be kept.
-
-    The logarithm of the number of independent observations. Those are the stochastic runs,
-    where they are known; else the data, and then the choice among many terms is paid for as
-    well (extended BIC, Chen and Chen 2008, doi:10.1093/biomet/asn034).
-    """
-    runs = [e.runs for e in problem.experiments]
-    if None not in runs:
-        return float(np.log(max(sum(runs), 2)))
-    return float(np.log(problem.observations) + 2 * np.log(len(problem.unknowns)))

@@ -27,7 +27,7 @@ def robust_choice(
     """Choose and fit terms again and again, with less weight on what lies far off.
 
     Iteratively reweighted least squares: weight min(1, bend/|r|) of a residual r in units of
-    its spread (median absolute deviation).
+    its spread (median absolute deviation). Terms are chosen with Huber's weights.
 
     Parameters
     ----------
@@ -37,18 +37,40 @@ def robust_choice(
     choose : callable
         problem -> Choice, for given weights.
     """
-    bend = _BEND[loss]
+    bend = _BEND["huber"]
     weights, known = [_local(e.values, bend) for e in problem.experiments], None
     for _ in range(_ROUNDS):
         choice = choose(problem.weighted([w.ravel() for w in weights]))
         plain = problem.cut(choice.problem.pieces)
-        sizes = _standardised(plain, choice)
-        new = [np.minimum(1.0, bend / np.maximum(np.nan_to_num(r), 1e-12)) for r in sizes]
-        change = max(np.abs(a - b).max() for a, b in zip(new, weights, strict=True))
+        new, change = _reweighted(plain, choice, bend, weights)
         same, known, weights = choice.chosen == known, choice.chosen, new
         if same and change < _SETTLED:
             break
+    bend = _BEND[loss]
+    if loss != "huber" and choice.chosen:
+        choice = _settled(plain, choice, bend)
     return _with_errors(plain, choice, bend)
+
+
+def _settled(problem: TrajectoryProblem, choice: Choice, bend: float) -> Choice:
+    """Return the fit of the chosen terms whose weights belong to its own residuals."""
+    weights = [np.ones_like(e.values) for e in problem.experiments]
+    for _ in range(3 * _ROUNDS):
+        weights, change = _reweighted(problem, choice, bend, weights)
+        fit = choice.estimate
+        again = problem.weighted([w.ravel() for w in weights])
+        fit = again.fit(choice.chosen, fit.parameters, fit.starts)
+        choice = choice._replace(estimate=fit, problem=again)
+        if change < _SETTLED:
+            break
+    return choice
+
+
+def _reweighted(problem, choice, bend, weights):
+    """Return the weights for the residuals of a choice, and the largest change."""
+    sizes = _standardised(problem, choice)
+    new = [np.minimum(1.0, bend / np.maximum(np.nan_to_num(r), 1e-12)) for r in sizes]
+    return new, max(np.abs(a - b).max() for a, b in zip(new, weights, strict=True))
 
 
 def check_robust(problem: TrajectoryProblem) -> str:

@@ -100,13 +100,42 @@ def by_threshold(
         estimate = problem.fit(chosen, u, estimate.starts, **options)
 
 
+def term_prices(problem: TrajectoryProblem) -> np.ndarray:
+    """Return what every unknown must lower the misfit by to be kept.
+
+    The logarithm of the number of independent observations (BIC), and twice that of one over
+    the term's share among the candidates (extended BIC, Chen and Chen 2008,
+    doi:10.1093/biomet/asn034). A degree is held half as likely as the one below, and equally
+    shared by its terms, so that a near tie goes to the lower degree. Independent observations
+    are the stochastic runs, where they are known; else the data.
+    """
+    runs = [e.runs for e in problem.experiments]
+    count = problem.observations if None in runs else sum(runs)
+    degrees = _degrees(problem.scaling.library)
+    kinds, kind, size = np.unique(degrees, return_inverse=True, return_counts=True)
+    likely = 0.5 ** (kinds - kinds.min())
+    share = (likely / likely.sum() / size)[kind] / problem.variables
+    terms = np.array([term for _, term in problem.unknowns.pairs])
+    dearest = np.where(problem.tie != 0, -2 * np.log(share[terms])[:, None], 0.0)
+    return np.log(max(count, 2)) + dearest.max(axis=0, initial=0.0)
+
+
+def _degrees(library) -> np.ndarray:
+    """Return the degree of every term, one for constants; all alike where there is none."""
+    try:
+        factors = library.factor_table()
+    except NotImplementedError:
+        return np.ones(len(library), dtype=int)
+    return np.maximum((factors < len(library.names)).sum(axis=1), 1)
+
+
 def by_bic(
     problem: TrajectoryProblem,
-    penalty: float,
+    prices: np.ndarray,
     on_step: OnStep = _silent,
     **options,
 ) -> Choice:
-    """Choose the terms with the lowest BIC = misfit + ``penalty`` a term.
+    """Choose the terms with the lowest BIC = misfit + ``prices`` of the terms.
 
     A search on the integral forms, from no term upwards and from all terms downwards, proposes
     a first set. Then additions, removals, exchanges and refilled equations are ranked on the
@@ -116,7 +145,7 @@ def by_bic(
     """
     path, last = [], None
     for problem in problem.ladder():  # noqa: B020 (each step takes the place of the whole)
-        search = Search(problem, penalty, options)
+        search = Search(problem, prices, options)
         if last is None:
             current = _proposed(problem, search)
             score, estimate = search.fit(current)
@@ -143,7 +172,7 @@ def _proposed(problem: TrajectoryProblem, search: Search) -> frozenset[int]:
 
 def by_dependent_bic(
     problem: TrajectoryProblem,
-    penalty: float,
+    prices: np.ndarray,
     on_step: OnStep = _silent,
     **options,
 ) -> Choice:
@@ -153,7 +182,7 @@ def by_dependent_bic(
     the chosen terms leave; n data that are correlated by ρ from one time to the next say as
     much as n (1 - ρ)/(1 + ρ) independent ones, and the choice is made again with those.
     """
-    choice = by_bic(problem, penalty, on_step, **options)
+    choice = by_bic(problem, prices, on_step, **options)
     known = 1.0
     for _ in range(_ROUNDS):
         _, estimate, path, problem = choice
@@ -161,7 +190,7 @@ def by_dependent_bic(
         if share >= 0.9 * known:
             return choice
         known = share
-        search, current = Search(problem, penalty, options, share), frozenset(choice.chosen)
+        search, current = Search(problem, prices, options, share), frozenset(choice.chosen)
         score, estimate = search.fit(current, start=(estimate.parameters, estimate.starts))
         current, score, estimate, gone = improve(search, current, score, estimate, on_step)
         choice = Choice(sorted(current), estimate, path + gone, problem)
@@ -208,15 +237,15 @@ class Search:
     """The fits that `by_bic` makes, each made once."""
 
     def __init__(
-        self, problem: TrajectoryProblem, penalty: float, options, share: float = 1.0
+        self, problem: TrajectoryProblem, prices: np.ndarray, options, share: float = 1.0
     ) -> None:
-        self.problem, self.penalty, self.share = problem, penalty, share
+        self.problem, self.prices, self.share = problem, prices, share
         iterations = min(_TRIAL_ITERATIONS, options.get("iterations", _TRIAL_ITERATIONS))
         self.options = options | {"iterations": iterations}
         self._known: dict[frozenset[int], tuple[float, Fit]] = {}
 
     def linear(self, linearised: Linearised) -> LinearSubsets:
-        return LinearSubsets(self.problem, linearised, self.penalty, self.share)
+        return LinearSubsets(self.problem, linearised, self.prices, self.share)
 
     def fit(
         self, chosen: frozenset[int], linear: LinearSubsets | None = None, start=None
@@ -232,5 +261,5 @@ class Search:
                 u, starts = linear.solution(picks)
             estimate = self.problem.fit(picks, u, starts, **self.options)
             rest = misfit(self.problem, estimate.chi_square, estimate.observations, self.share)
-            self._known[chosen] = rest + self.penalty * len(picks), estimate
+            self._known[chosen] = rest + float(self.prices[picks].sum()), estimate
         return self._known[chosen]

@@ -13,7 +13,7 @@ MAJORITY = 0.6  # share of resamples that keeps a term, of the 0.6-0.9 usual sin
 _EPSILONS = np.geomspace(1.0, 1e-4, 41)
 
 
-def shares(choice: Choice, penalty: float, seed: int, resamples: int = RESAMPLES) -> np.ndarray:
+def shares(choice: Choice, prices: np.ndarray, seed: int, resamples: int = RESAMPLES) -> np.ndarray:
     """Return for every unknown the share of resamples whose BIC keeps it.
 
     Bayesian bootstrap (Rubin 1981, doi:10.1214/aos/1176345338): every datum, once whitened,
@@ -30,14 +30,16 @@ def shares(choice: Choice, penalty: float, seed: int, resamples: int = RESAMPLES
             start_slopes=root[:, :, None] * residuals.start_slopes,
         )
         near = Linearised(weighted, at, choice.estimate.starts)
-        found = Search(problem, penalty, {}).linear(near).search(frozenset(choice.chosen))
+        found = Search(problem, prices, {}).linear(near).search(frozenset(choice.chosen))
         kept[sorted(found)] += 1
     return kept / resamples
 
 
-def by_stability(choice: Choice, penalty: float, seed: int, **options) -> tuple[Choice, np.ndarray]:
+def by_stability(
+    choice: Choice, prices: np.ndarray, seed: int, **options
+) -> tuple[Choice, np.ndarray]:
     """Keep the terms of a choice that a clear majority of resamples keeps; refit them."""
-    share = shares(choice, penalty, seed)
+    share = shares(choice, prices, seed)
     stable = np.flatnonzero(share >= MAJORITY).tolist()
     if stable == choice.chosen:
         return choice, share
@@ -71,9 +73,9 @@ def l1_path(choice: Choice) -> tuple[np.ndarray, np.ndarray]:
     return _EPSILONS.copy(), np.array(path)
 
 
-def by_l1(choice: Choice, penalty: float, on_step, **options) -> Choice:
+def by_l1(choice: Choice, prices: np.ndarray, on_step, **options) -> Choice:
     """Choose by BIC among the supports that an L1 path goes through, each refitted."""
-    search = Search(choice.problem, penalty, options)
+    search = Search(choice.problem, prices, options)
     best, path = choice, list(choice.path)
     for _ in range(5):
         _, table = l1_path(best)

@@ -26,8 +26,10 @@ def misfit(problem: TrajectoryProblem, loss: float, observations: int, share: fl
 class LinearSubsets:
     """BIC of any choice of columns of one linear least-squares problem."""
 
-    def __init__(self, problem, near: Linearised, penalty: float, share: float = 1.0) -> None:
-        self.problem, self.near, self.penalty, self.share = problem, near, penalty, share
+    def __init__(
+        self, problem: TrajectoryProblem, near: Linearised, prices: np.ndarray, share: float = 1.0
+    ) -> None:
+        self.problem, self.near, self.prices, self.share = problem, near, prices, share
         self.rows, self.groups = problem.observations, problem.unknowns.equations
         matrix, target = near.matrix, near.target
         self.scale = np.linalg.norm(matrix, axis=0)
@@ -59,7 +61,8 @@ class LinearSubsets:
             best = least_squares(self.matrix[:, picks], self.target)
             loss = float(np.sum((self.target - self.matrix[:, picks] @ best) ** 2))
             crossed = np.any(self.bounds[:, picks] @ best < 0)
-            self._scores[chosen] = np.inf if crossed else self._bic(loss, len(picks))
+            cost = float(self.prices[picks].sum())
+            self._scores[chosen] = np.inf if crossed else self._bic(loss, cost)
         return self._scores[chosen]
 
     def search(self, *more: frozenset[int]) -> frozenset[int]:
@@ -74,8 +77,8 @@ class LinearSubsets:
         close = (move for move in dict.fromkeys(ranked) if self.score(move) < score + _CLOSE)
         return [move for move in islice(close, 4) if move != current]
 
-    def _bic(self, loss: float, count: int) -> float:
-        return misfit(self.problem, loss, self.rows, self.share) + self.penalty * count
+    def _bic(self, loss: float, cost: float) -> float:
+        return misfit(self.problem, loss, self.rows, self.share) + cost
 
     def _descend(self, chosen: frozenset[int]) -> frozenset[int]:
         """Take the best move as long as one helps; the dearer moves once single ones do not."""
@@ -104,10 +107,11 @@ class LinearSubsets:
         best = inverse @ (basis.T @ self.target)
         loss, grown = self._grown(basis)
         shrunk = loss + best**2 / (inverse**2).sum(axis=1)
-        moves = {chosen - {i}: self._bic(x, len(picks) - 1)
+        cost = float(self.prices[picks].sum())
+        moves = {chosen - {i}: self._bic(x, cost - self.prices[i])
                  for i, x in zip(picks, shrunk, strict=True)}  # fmt: skip
         others = set(range(len(self.scale))) - chosen
-        return moves | {chosen | {i}: self._bic(grown[i], len(picks) + 1) for i in others}
+        return moves | {chosen | {i}: self._bic(grown[i], cost + self.prices[i]) for i in others}
 
     def _double(self, chosen: frozenset[int]) -> dict[frozenset[int], float]:
         """Return the BIC after one exchange, or after an equation is filled anew by two terms.
@@ -120,8 +124,12 @@ class LinearSubsets:
             bare = chosen - members
             bases = {chosen - {i} for i in chosen & members} | {bare | {i} for i in members}
             for base in bases:
-                _, grown = self._grown(np.linalg.qr(self.matrix[:, sorted(base)])[0])
-                moves |= {base | {j}: self._bic(grown[j], len(base) + 1) for j in members - base}
+                picks = sorted(base)
+                _, grown = self._grown(np.linalg.qr(self.matrix[:, picks])[0])
+                cost = float(self.prices[picks].sum())
+                moves |= {
+                    base | {j}: self._bic(grown[j], cost + self.prices[j]) for j in members - base
+                }
             if len(members) <= _SUBSETS_UP_TO:
                 sizes = range(len(members) + 1)
                 subsets = chain.from_iterable(combinations(members, size) for size in sizes)

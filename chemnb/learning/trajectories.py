@@ -17,21 +17,26 @@ from .estimation import (
     least_squares,
     parameter_covariance,
 )
-from .scaling import Scaling
+from .scaling import Scaling, positive
 from .shooting import Shooter
 from .unknowns import Unknowns
 from .windows import Residuals, Windows, can_cut, eliminate
 
 _FEWEST = 6  # points of a window
 _RANDOM_STARTS = 16
+_UNDETERMINED = 1e-7  # singular value of the sensitivities, columns of length one
 _TINY = 1e-14  # damping with which a step is a plain Gauss-Newton step
 
 
 @dataclass(frozen=True)
 class Fit(Estimate):
-    """A least-squares fit of some unknowns, and the starts (W, D) of the windows with it."""
+    """A least-squares fit of some unknowns, and the starts (W, D) of the windows with it.
+
+    ``loose`` says which of the parameters the data do not determine.
+    """
 
     starts: np.ndarray
+    loose: np.ndarray | None = None
 
 
 class Linearised:
@@ -284,14 +289,14 @@ class TrajectoryProblem:
         count = self.observations
         if len(u):
             _, slopes = _compressed(np.zeros(len(slopes)), slopes)
-            covariance = parameter_covariance(slopes, u, bounds)
+            covariance, loose = parameter_covariance(slopes, u, bounds), _loose(slopes)
         else:
-            covariance = np.zeros((0, 0))
+            covariance, loose = np.zeros((0, 0)), np.zeros(0, dtype=bool)
         if not self.absolute:
             covariance = covariance * (loss / max(count - len(u), 1))
         verdict = "converged" if converged else f"not converged after {used} iterations"
         verdict = verdict if len(u) else "no term is left"
-        return Fit(u, covariance, float(loss), count, used, converged, verdict, starts)
+        return Fit(u, covariance, float(loss), count, used, converged, verdict, starts, loose)
 
     def linearised(self, chosen: Sequence[int], fit: Fit) -> Linearised:
         """Return the misfit of all unknowns near a fit of some of them, as a linear problem."""
@@ -388,6 +393,15 @@ class TrajectoryProblem:
             curves = Curves(self.scaling, curve, weights)
             self._curves[curve] = curves, curves.integrals(self.library)
         return self._curves[curve]
+
+
+def _loose(slopes: np.ndarray) -> np.ndarray:
+    """Return which parameters can be moved without moving the solution: bool (P,)."""
+    size = positive(np.linalg.norm(slopes, axis=0))
+    _, values, right = np.linalg.svd(slopes / size)
+    weak = right[values <= _UNDETERMINED * values.max(initial=0.0)]
+    still = np.linalg.norm(slopes, axis=0) <= 1e-12 * size.max()
+    return still | (np.abs(weak) > 1e-3).any(axis=0)
 
 
 def _loss(residuals) -> float:
