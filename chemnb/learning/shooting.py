@@ -19,8 +19,8 @@ class Shooter:
     """Solves dy/dt = θΓ(y), with θ = V u + θ0, for many starts and times.
 
     Polynomial terms run through a compiled explicit scheme; where that needs too many steps
-    the equations are stiff, and an implicit one (LSODA) takes over for good. All other terms
-    take the implicit one, from ``library.evaluate`` and ``library.gradient``.
+    because the equations are stiff, a compiled implicit one takes over for good. All other
+    terms are solved by LSODA, from ``library.evaluate`` and ``library.gradient``.
 
     Parameters
     ----------
@@ -36,11 +36,10 @@ class Shooter:
         self.library, self.pairs, self.matrix, self.offset = library, pairs, matrix, offset
         rows, terms = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         self._rows, self._terms = rows, np.ascontiguousarray(terms)
-        self.stiff = False
+        self.stiff, self._factors = False, None
         try:
             factors = library.factor_table()
         except NotImplementedError:
-            self.stiff = True
             return
         tied, columns = np.nonzero(matrix)
         first = np.searchsorted(tied, np.arange(len(pairs) + 1)).astype(np.int64)
@@ -61,25 +60,29 @@ class Shooter:
             If a solution runs away.
         """
         theta = self.matrix @ u + self.offset
-        if not self.stiff:
-            path = self._explicit(theta, starts, first, times, with_starts)
-        if self.stiff:
-            path = self._implicit(theta, starts, first, times, with_starts)
+        if self._factors is None:
+            path = self._generic(theta, starts, first, times, with_starts)
+        else:
+            path = self._compiled(theta, starts, first, times, with_starts)
         known = 1 + self.matrix.shape[1]
         return path[..., 0], path[..., 1:known], path[..., known:]
 
-    def _explicit(self, theta, starts, first, times, with_starts):
+    def _compiled(self, theta, starts, first, times, with_starts):
         from .._kernels.shooting import SOLVED, TOO_MANY_STEPS, shoot
 
+        tables = (self._rows, self._factors, theta, *self._ties)
         # one memory layout: the kernel is compiled once
-        starts = np.ascontiguousarray(starts)
-        path, status, place = shoot(
-            starts, first, times, (self._rows, self._factors, theta, *self._ties),
-            self.matrix.shape[1], with_starts, _RTOL, _ATOL, _BLOWN_UP,
-        )  # fmt: skip
-        self.stiff = status == TOO_MANY_STEPS and self._is_stiff(theta, path[place, :, 0], times)
-        if not self.stiff and (status != SOLVED or not np.isfinite(path[..., 0]).all()):
+        starts, known = np.ascontiguousarray(starts), self.matrix.shape[1]
+        for implicit in (False, True) if not self.stiff else (True,):
+            path, status, place = shoot(
+                starts, first, times, tables, known, with_starts, implicit,
+                _RTOL, _ATOL, _BLOWN_UP,
+            )  # fmt: skip
+            if status != TOO_MANY_STEPS or not self._is_stiff(theta, path[place, :, 0], times):
+                break
+        if status != SOLVED or not np.isfinite(path[..., 0]).all():
             raise SolverError("the solution leaves the range of the data by far")
+        self.stiff = implicit
         return path
 
     def _is_stiff(self, theta, y, times) -> bool:
@@ -98,7 +101,7 @@ class Shooter:
         sums[self._rows, np.arange(len(self._rows))] = 1.0
         return sums
 
-    def _implicit(self, theta, starts, first, times, with_starts):
+    def _generic(self, theta, starts, first, times, with_starts):
         n, known = len(self.library.names), self.matrix.shape[1]
         width = 1 + known + (n if with_starts else 0)
         result = np.empty((len(times), n, width))
