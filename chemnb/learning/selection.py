@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
 from ..equations.polynomials import SolverError
-from .curves import CURVES
 from .subsets import FINEST, LinearSubsets, misfit
 from .trajectories import Fit, Linearised, TrajectoryProblem
 
 _TRIAL_ITERATIONS = 15
 _CHAOS = 300.0  # growth of a small change of a start within a window
 _ROUNDS = 3
+_PATTERN = 0.6  # share of independent residuals below which other first choices are tried
+_OTHERS = 3
 
 
 class Choice(NamedTuple):
@@ -143,31 +145,61 @@ def by_bic(
     of them lowers the BIC. This is done in short windows first, then in longer ones. No
     threshold is involved.
     """
+    first = problem.ladder()[0]
+    search = Search(first, prices, options)
+    choice = _climb(problem, prices, _proposed(search), on_step, options)
+    if not _is_suspicious(choice):
+        return choice
+    others = [_climb(problem, prices, other, on_step, options) for other in _others(search)]
+    return min([choice, *others], key=_score)
+
+
+def _score(choice: Choice) -> tuple[int, float]:
+    """Return what is lower for the better choice: fewer windows, then the BIC."""
+    return len(choice.problem.windows), choice.path[-1][1]
+
+
+def _climb(problem, prices, current: frozenset[int], on_step: OnStep, options) -> Choice:
+    """Improve a first choice in short windows, then in longer ones."""
     path, last = [], None
-    for problem in problem.ladder():  # noqa: B020 (each step takes the place of the whole)
-        search = Search(problem, prices, options)
-        if last is None:
-            current = _proposed(problem, search)
-            score, estimate = search.fit(current)
-        else:
-            if last.spread(estimate, sorted(current)) > _CHAOS:
-                problem = last
+    for longer in problem.ladder():
+        search, start = Search(longer, prices, options), None
+        if last is not None:
+            if last.spread(estimate, sorted(current)) > _CHAOS:  # noqa: F821 (of the last turn)
                 break
-            starts = last.carried(estimate, problem)
-            score, estimate = search.fit(current, start=(estimate.parameters, starts))
+            start = estimate.parameters, last.carried(estimate, longer)  # noqa: F821
+        score, estimate = search.fit(current, start=start)
         current, score, estimate, gone = improve(search, current, score, estimate, on_step)
-        path, last = path + gone, problem
+        path, last = path + gone, longer
     if not estimate.converged:
-        estimate = problem.fit(sorted(current), estimate.parameters, estimate.starts, **options)
-    return Choice(sorted(current), estimate, path, problem)
+        estimate = last.fit(sorted(current), estimate.parameters, estimate.starts, **options)
+    return Choice(sorted(current), estimate, path, last)
 
 
-def _proposed(problem: TrajectoryProblem, search: Search) -> frozenset[int]:
+def _proposed(search: Search) -> frozenset[int]:
     """Return a first choice: from the integral forms, or all where a variable is hidden."""
+    problem = search.problem
     if problem.scaling.hidden.any():
         return frozenset(range(len(problem.unknowns)))
-    weak = [search.linear(problem.weak_form(curve)) for curve in CURVES]
+    weak = [search.linear(problem.weak_form(curve)) for curve in problem.curves]
     return min((linear.search() for linear in weak), key=lambda chosen: search.fit(chosen)[0])
+
+
+def _is_suspicious(choice: Choice) -> bool:
+    """Whether a fit seems to have ended far from the best: it leaves a pattern in time."""
+    if not choice.estimate.converged:
+        return True
+    return not choice.problem.absolute and _independent(choice.problem, choice) < _PATTERN
+
+
+def _others(search: Search) -> list[frozenset[int]]:
+    """Return the best of the choices of every size that the integral forms rank first."""
+    problem = search.problem
+    if problem.scaling.hidden.any():
+        return []
+    nested = [search.linear(problem.weak_form(curve)).nested() for curve in problem.curves]
+    choices = list(dict.fromkeys(chain.from_iterable(nested)))
+    return sorted(choices, key=lambda chosen: search.fit(chosen)[0])[:_OTHERS]
 
 
 def by_dependent_bic(

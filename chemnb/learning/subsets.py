@@ -70,6 +70,16 @@ class LinearSubsets:
         starts = (frozenset(), frozenset(range(len(self.scale))), *more)
         return min((self._descend(start) for start in starts), key=self.score)
 
+    def nested(self) -> list[frozenset[int]]:
+        """Return choices of every number of columns: each time the least missed one is dropped."""
+        chosen, result = frozenset(range(len(self.scale))), []
+        while chosen:
+            result.append(chosen)
+            moves = self._single(chosen)
+            smaller = [move for move in moves if len(move) < len(chosen)]
+            chosen = min(smaller, key=lambda move: (moves[move], sorted(move)))
+        return result
+
     def promising(self, current: frozenset[int], score: float) -> list[frozenset[int]]:
         """Return the choices that this linear problem puts near or below the present BIC."""
         moves = {**self._single(current), **self._double(current)}

@@ -124,7 +124,7 @@ class TrajectoryProblem:
         In the shortest windows no variable runs through its range more than about once, so
         that their solutions follow the data even with poor coefficients.
         """
-        if self.scaling.hidden.any():
+        if self.scaling.hidden.any() or not any(map(can_cut, self.experiments)):
             return [self]
         curves, _ = self._along("smooth")
         pieces = []
@@ -312,8 +312,10 @@ class TrajectoryProblem:
 
     def guess(self, curve: str = "smooth") -> np.ndarray:
         """Return the starts (W, D) of all windows on a curve through the data."""
-        curves, _ = self._along(curve)
         windows = self.windows
+        if not windows.free.any():
+            return windows.exact
+        curves, _ = self._along(curve)
         found = np.concatenate([
             curves(k, np.array([t]))
             for k, t in zip(windows.experiment, windows.begin, strict=True)
@@ -326,7 +328,7 @@ class TrajectoryProblem:
             return np.zeros(0)
         if self.scaling.hidden.any():
             return self._trials(chosen)
-        starts = [least_squares(*self._picked(chosen, curve)) for curve in CURVES]
+        starts = [least_squares(*self._picked(chosen, curve)) for curve in self.curves]
         return min(starts, key=lambda u: self._misfit(chosen, u))
 
     def _trials(self, chosen: Sequence[int]) -> np.ndarray:
@@ -358,6 +360,11 @@ class TrajectoryProblem:
             return np.inf
         rest, _, _ = eliminate(residuals)
         return float(rest @ rest)
+
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """The kinds of curve that are tried; means of many runs need no smoothing."""
+        return CURVES if any(map(can_cut, self.experiments)) else CURVES[:2]
 
     def weak_form(self, curve: str = CURVES[0]) -> Linearised:
         """Return y(t) = y(0) + θ ∫ Γ(y) dt along a curve through the data, a linear problem.
