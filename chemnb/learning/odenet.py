@@ -17,6 +17,7 @@ from .learned import Learned, LearnedEquations, Report, make_report
 from .library import Library
 from .robust import LOSSES, check_robust, robust_choice
 from .scaling import Scaling
+from .scoring import r_squared
 from .selection import Choice, by_bic, by_dependent_bic, by_threshold, keep_all, term_prices
 from .stability import by_l1, by_stability
 from .timeseries import DataError, read_experiments
@@ -171,7 +172,9 @@ class ODENet:
             data, variables, standard_errors, covariance, initial,
             estimate=self.optimizer == "lm", missing=missing, hidden=self.hidden,
         )  # fmt: skip
-        scaling = Scaling(self.library.bind(experiments[0].names), experiments)
+        library = self.library.bind(experiments[0].names)
+        _check_labels(library)
+        scaling = Scaling(library, experiments)
         unknowns, dead = self._unknowns(scaling)
         problem = TrajectoryProblem(scaling, unknowns)
         if len(unknowns) > problem.observations:
@@ -315,6 +318,23 @@ class ODENet:
         """
         return self._fitted.predict(initial, times)
 
+    def score(self, data, *, variables=None, initial=None, missing: bool = False) -> float:
+        """Return R² of the learned equations on data: the mean over the measured variables.
+
+        One minus the sum of squared misfits over that of the deviations from the mean. Starts
+        that are not given are estimated from the data, as in `fit`.
+
+        Parameters
+        ----------
+        data, variables, initial, missing
+            As in `fit`; an Ensemble counts by its means.
+        """
+        experiments = read_experiments(
+            data, variables, initial=initial, estimate=True, missing=missing, hidden=self.hidden
+        )
+        experiments = [replace(e, covariance=None) for e in experiments]
+        return r_squared(self._fitted, experiments)
+
     # --- display -----------------------------------------------------------------------------
 
     def __repr__(self) -> str:
@@ -407,3 +427,11 @@ class ODENet:
                     )
                 result.add((library.names.index(name), library.labels.index(term)))
         return result
+
+
+def _check_labels(library: Library) -> None:
+    """Raise `ODENetError` if a library has the same term twice."""
+    labels = list(library.labels)
+    double = next((label for label in labels if labels.count(label) > 1), None)
+    if double is not None:
+        raise ODENetError(f"the library has the term '{double}' twice; leave one of them out")
