@@ -15,6 +15,7 @@ from ..progress import progress_bar
 from .estimation import EstimationError
 from .learned import Learned, LearnedEquations, Report, make_report
 from .library import Library
+from .noise import with_noise
 from .robust import LOSSES, check_robust, robust_choice
 from .scaling import Scaling
 from .scoring import r_squared
@@ -207,7 +208,7 @@ class ODENet:
 
             try:
                 if self.loss == "squared":
-                    return self._choose(problem, on_step)
+                    return with_noise(self._choose(problem, on_step))
                 return robust_choice(problem, self.loss, lambda p: self._choose(p, on_step))
             except EstimationError as error:
                 count = len(problem.unknowns)
