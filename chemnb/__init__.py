@@ -18,6 +18,7 @@ from .learning.estimation import EstimationError
 from .learning.library import LibraryError, monomials
 from .learning.likelihood import HistogramFit, fit_histograms
 from .learning.odenet import ODENet, ODENetError
+from .learning.own_terms import hill, own
 from .learning.rate_map import RatesError, rate_map
 from .learning.rates import RateFit, fit_rates
 from .learning.rational import RationalError
@@ -96,6 +97,7 @@ __all__ = [
     "first_passage",
     "fit_histograms",
     "fit_rates",
+    "hill",
     "integrate",
     "learn_reduction",
     "linear_noise",
@@ -107,6 +109,7 @@ __all__ = [
     "moment_equations",
     "moment_labels",
     "monomials",
+    "own",
     "paper",
     "plots",
     "propensities",
