@@ -71,7 +71,7 @@ class Chemistry:
 
     def library(self, names: Sequence[str]) -> Monomials:
         """Return the monomials of the network's equations, bound to the names of the data."""
-        return network_library(self._map(names), names)
+        return network_library(self.rate_map(names), names)
 
     def tie(self, library: Library, dead: Collection[int] = ()) -> Unknowns:
         """Return how the coefficients hang on what is fitted, in the user's units.
@@ -114,7 +114,7 @@ class Chemistry:
 
     # --- reactions ---------------------------------------------------------------------------
 
-    def _map(self, names: Sequence[str]) -> RateMap:
+    def rate_map(self, names: Sequence[str]) -> RateMap:
         """Return Eq. 14 for the variables of the data: concentrations, or moments of counts."""
         network = self.network
         if set(names) <= set(network.species):
@@ -135,20 +135,17 @@ class Chemistry:
         return rates
 
     def _network(self, library: Library, dead: Collection[int]) -> Unknowns:
-        rates = self._map(library.names)
+        rates = self.rate_map(library.names)
         pairs, matrix, offset = network_coefficients(rates, library)
         live = np.array([term not in dead for _, term in pairs], dtype=bool)
         # a reaction that never runs in these data cannot be learned from them
-        silent = ~(matrix[live] != 0).any(axis=0)
-        if silent.all():
+        runs = np.flatnonzero((matrix[live] != 0).any(axis=0))
+        if not len(runs):
             raise ChemistryError("no reaction of the network runs in these data")
-        bounds = rates.reactions[np.abs(rates.reactions).max(axis=1) > 0]
-        if self.nonnegative is False:
-            bounds = bounds[:0]
-        names = np.array(rates.unknowns)[~silent]
-        bounds = bounds[:, ~silent]
+        bounds = rates.reactions[:, runs] * (self.nonnegative is not False)
+        names = [rates.unknowns[i] for i in runs]
         return Unknowns(
-            tuple(pairs), matrix[:, ~silent], offset, bounds[bounds.any(axis=1)], tuple(names)
+            tuple(pairs), matrix[:, runs], offset, bounds[bounds.any(axis=1)], tuple(names)
         )
 
     # --- terms -------------------------------------------------------------------------------

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+from ..networks.expressions import closest, listing
 
 Unit = dict[str, int]
 """Base unit -> power; empty for a plain number."""
@@ -60,6 +62,47 @@ def unit_text(unit: Unit | None) -> str:
         return ""
     ordered = sorted(unit.items(), key=lambda item: item[1] < 0)
     return " ".join(n if power == 1 else f"{n}^{power}" for n, power in ordered) or "1"
+
+
+def coefficient_units(library, units: Mapping[str, str], table=None) -> list[str]:
+    """Return the unit of the coefficient of each (equation, term) of a table, as text.
+
+    Parameters
+    ----------
+    library : Library
+        Bound to its variables.
+    units : mapping of variable -> unit
+        ``"time"`` is the unit of time. What is not known gives an empty text.
+    table : DataFrame with columns equation and term, optional
+        Without it the units are only checked.
+
+    Raises
+    ------
+    UnitError
+        If a unit cannot be read, or a name is no variable.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from chemnb.learning.library import monomials
+    >>> table = pd.DataFrame({"equation": ["A", "A"], "term": ["A", "A^2"]})
+    >>> coefficient_units(monomials(2).bind(["A"]), {"A": "mM", "time": "s"}, table)
+    ['s^-1', 'mM^-1 s^-1']
+    """
+    for name, unit in units.items():
+        if name != "time" and name not in library.names:
+            raise UnitError(
+                f"units names '{name}'{closest(name, library.names)}; there are "
+                f"{listing(library.names)} and 'time'"
+            )
+        read_unit(unit)
+    if table is None:
+        return []
+    terms = dict(zip(library.labels, library.term_units(units), strict=True))
+    return [
+        unit_text(product_unit([(units.get(row), 1), (units.get("time"), -1), (terms[term], -1)]))
+        for row, term in zip(table["equation"], table["term"], strict=True)
+    ]
 
 
 def product_unit(parts: Iterable[tuple[str | Unit | None, int]]) -> Unit | None:
