@@ -23,6 +23,7 @@ from .learning.rate_map import RatesError, rate_map
 from .learning.rates import RateFit, fit_rates
 from .learning.rational import RationalError
 from .learning.timeseries import DataError
+from .networks.elementary import elementary_reactions
 from .networks.expressions import Expression, ExpressionError
 from .networks.laws import Condition, RateLaw
 from .networks.network import ReactionNetwork
@@ -92,6 +93,7 @@ __all__ = [
     "TimeScales",
     "coefficient_sensitivity",
     "derivative_correlations",
+    "elementary_reactions",
     "exchange_terms",
     "finite_state_projection",
     "first_passage",

@@ -187,7 +187,7 @@ class _Network:
             for e in experiments
         ]  # fmt: skip
         self._cells = torch.tensor(rows), torch.tensor(terms)
-        self._library = scaling.library if scaled else scaling.plain
+        self._library = scaling.inner if scaled else scaling.library
 
     def __call__(self, _, y):
         return self._library.on_torch(y) @ self._matrix.T

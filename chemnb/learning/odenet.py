@@ -410,8 +410,8 @@ class ODENet:
         """Return what is to be fitted, and the terms that are zero in all data."""
         dead = np.flatnonzero(scaling.sizes == 0)
         try:
-            unknowns = self._chemistry.tie(scaling.plain, dead)
-            coefficient_units(scaling.plain, self.units or {})
+            unknowns = self._chemistry.tie(scaling.library, dead)
+            coefficient_units(scaling.library, self.units or {})
         except (ChemistryError, NetworkError, RatesError, UnitError) as error:
             raise ODENetError(str(error)) from None
         return unknowns, [scaling.library.labels[term] for term in dead]

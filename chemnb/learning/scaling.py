@@ -29,8 +29,8 @@ class Scaling:
         Largest value in the user's units, and range in units of ``scale``.
     units : ndarray (terms,)
         Value of every term where each variable equals its scale.
-    library, plain : Library
-        The terms in scaled variables, and as they were given.
+    inner : Library
+        The same terms, in scaled units, of scaled states. Monomials are their own.
     columns : ndarray (points, terms)
         Terms at all data, in scaled units; gaps between measurements are bridged.
     sizes : ndarray (terms,)
@@ -40,14 +40,14 @@ class Scaling:
     """
 
     def __init__(self, library: Library, experiments: Sequence[Experiment]) -> None:
-        self.experiments, self.plain = experiments, library
+        self.library, self.experiments = library, experiments
         self.hidden = np.all([np.isnan(e.values).all(axis=0) for e in experiments], axis=0)
         stacked = np.vstack([self._bridged(e) for e in experiments])
         self.scale = positive(np.abs(stacked).max(axis=0))
         self.ranges = positive(np.ptp(stacked, axis=0), self.scale) / self.scale
         self.units = library.units(self.scale)
-        self.library = library.scaled(self.scale)
-        self.columns = self.library.evaluate(stacked / self.scale)
+        self.inner = library.scaled(self.scale)
+        self.columns = self.inner.evaluate(stacked / self.scale)
         check_columns(library, self.columns, stacked)
         self.sizes = np.sqrt((self.columns**2).mean(axis=0))
         self.duration = max(e.times[-1] - e.origin for e in experiments)

@@ -79,7 +79,7 @@ class TrajectoryProblem:
         self, scaling: Scaling, unknowns: Unknowns, *, longest: int | None = None, weights=None
     ) -> None:
         self.scaling, self.unknowns, self.longest = scaling, unknowns, longest
-        self.library, self.experiments = scaling.library, scaling.experiments
+        self.library, self.experiments = scaling.inner, scaling.experiments
         self.factor_weights = weights
         self.absolute = self.experiments[0].covariance is not None
         self.windows = Windows(scaling, longest, weights)
