@@ -15,7 +15,7 @@ from ..networks.expressions import closest
 from ..networks.reactions import NetworkError
 from ..progress import progress_bar
 from .chemistry import OPTIONS, Chemistry, ChemistryError
-from .estimation import EstimationError
+from .estimation import EstimationError, normal_quantile
 from .learned import Learned, LearnedEquations, Report, make_report
 from .library import Library
 from .rate_map import RatesError
@@ -34,6 +34,7 @@ class ODENetError(ValueError):
     """An option that cannot be used or a question asked too early; the message says the fix."""
 
 
+_ROUNDS = 5  # of choosing terms and fitting the constants inside them
 _NUMBERS = {
     "threshold": (lambda x: 0 <= x <= 1, "a number from 0 to 1"),
     "penalty": (lambda x: 0 <= x < np.inf, "a number of 0 or more"),
@@ -195,7 +196,23 @@ class ODENet:
             data, variables, standard_errors, covariance, initial,
             estimate=self.optimizer == "lm", missing=missing, hidden=self.hidden,
         )  # fmt: skip
-        scaling = Scaling(self._bound_library(experiments[0].names), experiments)
+        library = self._bound_library(experiments[0].names)
+        if library.constants:
+            choice, covariance, dead = self._fit_constants(library, experiments)
+            training = None
+        else:
+            choice, training, dead = self._learn(library, experiments)
+            covariance = np.zeros((0, 0))
+        self._result = Learned(
+            choice.problem, choice.chosen, choice.estimate.parameters, choice.estimate.covariance,
+            choice.estimate.starts, make_report(choice.problem, choice, training, dead),
+        )  # fmt: skip
+        self._constant_errors = np.sqrt(np.clip(np.diag(covariance), 0.0, None))
+        return self
+
+    def _learn(self, library: Library, experiments):
+        """Return the choice of terms, what Adam did, and the terms that are zero in all data."""
+        scaling = Scaling(library, experiments)
         unknowns, dead = self._unknowns(scaling)
         problem = TrajectoryProblem(scaling, unknowns)
         if len(unknowns) > problem.observations:
@@ -204,14 +221,27 @@ class ODENet:
                 "give more times or experiments, a lower degree, or restrict terms with allowed="
             )
         if self.optimizer == "adam":
-            choice, training = self._fit_adam(problem)
-        else:
-            choice, training = self._fit_lm(problem), None
-        self._result = Learned(
-            choice.problem, choice.chosen, choice.estimate.parameters, choice.estimate.covariance,
-            choice.estimate.starts, make_report(choice.problem, choice, training, dead),
-        )  # fmt: skip
-        return self
+            return *self._fit_adam(problem), dead
+        return self._fit_lm(problem), None, dead
+
+    def _fit_constants(self, library: Library, experiments):
+        """Choose terms and fit the constants inside them in turn, until both stay."""
+        from .free_constants import drop_constants, fit_constants, started
+
+        if self.optimizer == "adam":
+            raise ODENetError("free constants need optimizer='lm'")
+        library, before = started(library, experiments), None
+        for _ in range(_ROUNDS):
+            choice, _, dead = self._learn(library, experiments)
+            found = fit_constants(choice)
+            library = found.library
+            if self.selection is not None:
+                found = drop_constants(found, _price(choice.problem))
+                library = found.library
+            if choice.chosen == before:
+                break
+            before = choice.chosen
+        return found.choice, found.covariance, dead
 
     def _fit_lm(self, problem: TrajectoryProblem) -> Choice:
         options = {"iterations": self.iterations or 60}
@@ -299,6 +329,20 @@ class ODENet:
     def rates(self):
         """Each rate constant of ``network``: value, standard error, interval, kept; DataFrame."""
         return self.rate_fit.rates
+
+    @property
+    def constants(self):
+        """Free constants inside the terms: value, standard error, interval; DataFrame."""
+        import pandas as pd
+
+        found = self._fitted.library.constants
+        values, errors = np.array(list(found.values())), self._constant_errors
+        reach = normal_quantile(self.level) * errors
+        return pd.DataFrame(
+            {"value": values, "standard error": errors, "lower": values - reach,
+             "upper": values + reach},
+            index=pd.Index(list(found), name="constant"),
+        )  # fmt: skip
 
     @property
     def theta(self):

@@ -231,12 +231,13 @@ class _Search:
             else:
                 u, starts = linear.solution(picks)
             estimate = self.problem.fit(picks, u, starts, **self.options)
-            misfit = _misfit(self.problem, estimate.chi_square, estimate.observations, self.share)
+            misfit = cost(self.problem, estimate.chi_square, estimate.observations, self.share)
             self._known[chosen] = misfit + self.penalty * len(picks), estimate
         return self._known[chosen]
 
 
-def _misfit(problem, loss: float, observations: int, share: float = 1.0) -> float:
+def cost(problem, loss: float, observations: int, share: float = 1.0) -> float:
+    """Return what the BIC counts for a loss: itself, where the errors of the data are known."""
     if problem.absolute:
         return loss
     # the noise level is not known: its best estimate stands in the likelihood
@@ -320,7 +321,7 @@ class _Linear:
         return [move for move in islice(close, 4) if move != current]
 
     def _bic(self, loss: float, count: int) -> float:
-        return _misfit(self.problem, loss, self.rows, self.share) + self.penalty * count
+        return cost(self.problem, loss, self.rows, self.share) + self.penalty * count
 
     def _descend(self, chosen: frozenset[int]) -> frozenset[int]:
         """Take the best move as long as one helps; the dearer moves once single ones do not."""
