@@ -9,7 +9,7 @@ import numpy as np
 
 from ..equations.polynomials import SolverError
 from .curves import Curves
-from .estimation import EstimationError
+from .estimation import EstimationError, damped_step, parameter_covariance
 from .library import Library
 from .library_parts import LibrarySum
 from .scaling import Scaling
@@ -20,7 +20,7 @@ from .windows import eliminate
 
 _STEPS = 40
 _SHRINK = 0.1  # a constant falls at most to this share of itself in a step: none gets below zero
-_STILL = 1e-6  # relative change of the constants that ends the steps
+_STILL = 1e-6  # relative fall of the misfit that ends the steps
 _FINE = 200  # points of a curve an experiment
 
 
@@ -60,50 +60,78 @@ def started(library: Library, experiments) -> Library:
 
 
 def fit_constants(choice: Choice) -> Constants:
-    """Fit the free constants and the chosen unknowns together, by Gauss-Newton steps.
+    """Fit the free constants and the chosen unknowns together, by Levenberg-Marquardt.
 
     A constant enters the equations through the derivatives of the terms: one step is a linear
     problem with the changes of the constants as unknowns of their own, tied to these terms.
     """
-    problem, estimate = choice.problem, choice.estimate
-    count, loss = len(choice.chosen), estimate.chi_square
+    now, damping = _Point.of(choice), 1e-4
     for _ in range(_STEPS):
-        wide = _widened(problem, choice.chosen, estimate.parameters)
-        both = np.append(
-            estimate.parameters * problem.unit[choice.chosen] / wide.unit[:count],
-            np.zeros(len(wide.unit) - count),
-        )
+        trial = now.moved(damping)
+        if trial is None or not trial.loss <= now.loss * (1 + 1e-12):
+            damping *= 10
+            if damping > 1e6:
+                break
+            continue
+        gain, damping, now = now.loss - trial.loss, max(damping / 10, 1e-10), trial
+        if gain <= _STILL * now.loss:
+            break
+    return now.finished(choice)
+
+
+class _Point:
+    """Constants, unknowns and starts with the misfit and its derivatives by all of them."""
+
+    def __init__(self, problem: TrajectoryProblem, chosen, u: np.ndarray, starts) -> None:
+        self.problem, self.chosen, self.u, self.starts = problem, chosen, u, starts
+        self.wide = _widened(problem, chosen, u)
+        self.values = np.append(u, np.zeros(len(self.wide.unit) - len(u))) / self.wide.unit
+        self.residuals = self.wide.solve(range(len(self.values)), self.values, starts)
+        self.loss = float(np.sum(self.residuals.rest**2))
+        bounds = self.wide.nonnegative
+        self.bounds = bounds if len(bounds) else None
+
+    @classmethod
+    def of(cls, choice: Choice) -> _Point:
+        problem, estimate = choice.problem, choice.estimate
+        u = estimate.parameters * problem.unit[choice.chosen]
+        return cls(problem, choice.chosen, u, estimate.starts)
+
+    def moved(self, damping: float) -> _Point | None:
+        """Return the point after one damped step, None where it cannot be solved."""
+        rest, slopes, steps = eliminate(self.residuals, damping)
+        step = damped_step(slopes, rest, self.values, damping, self.bounds)
+        ahead, change = steps(step), step * self.wide.unit
+        old = self.problem.scaling.library.constants
+        new = {
+            name: max(value + float(delta), _SHRINK * value)
+            for (name, value), delta in zip(old.items(), change[len(self.u) :], strict=True)
+        }
         try:
-            step = wide.fit(range(len(both)), both, estimate.starts, iterations=1)
-        except EstimationError:
-            break
-        change = step.parameters[count:] * wide.unit[count:]
-        old = problem.scaling.library.constants
-        trial = _search(choice, problem, estimate, step, wide, change, loss)
-        if trial is None:
-            break
-        gain, (problem, estimate) = loss - trial[1].chi_square, trial
-        loss = estimate.chi_square
-        new = problem.scaling.library.constants
-        still = all(abs(new[name] - old[name]) <= _STILL * abs(old[name]) for name in old)
-        if still or gain <= 1e-9 * loss:
-            break
-    # the last linear problem has the joint covariance
-    wide = _widened(problem, choice.chosen, estimate.parameters)
-    both = np.append(
-        estimate.parameters * problem.unit[choice.chosen] / wide.unit[:count],
-        np.zeros(len(wide.unit) - count),
-    )
-    last = wide.fit(range(len(both)), both, estimate.starts, iterations=1)
-    covariance = last.covariance * np.outer(wide.unit, wide.unit)
-    own = problem.unit[choice.chosen]
-    estimate = replace(
-        estimate, covariance=covariance[:count, :count] / np.outer(own, own), converged=True,
-        message="converged",
-    )  # fmt: skip
-    return Constants(
-        choice._replace(problem=problem, estimate=estimate), covariance[count:, count:]
-    )
+            return _Point(
+                _at(self.problem, new), self.chosen, self.u + change[: len(self.u)],
+                self.starts + ahead,
+            )  # fmt: skip
+        except SolverError:
+            return None
+
+    def finished(self, choice: Choice) -> Constants:
+        """Return the constants with their errors, and the choice at them."""
+        count = len(self.u)
+        _, slopes, _ = eliminate(self.residuals)
+        covariance = parameter_covariance(slopes, self.values, self.bounds)
+        if not self.problem.absolute:
+            freedom = choice.estimate.observations - len(self.values)
+            covariance = covariance * (self.loss / max(freedom, 1))
+        covariance = covariance * np.outer(self.wide.unit, self.wide.unit)
+        own = self.problem.unit[self.chosen]
+        estimate = replace(
+            choice.estimate, parameters=self.u / own, starts=self.starts, chi_square=self.loss,
+            covariance=covariance[:count, :count] / np.outer(own, own),
+        )  # fmt: skip
+        return Constants(
+            choice._replace(problem=self.problem, estimate=estimate), covariance[count:, count:]
+        )
 
 
 def drop_constants(found: Constants, price: float) -> Constants:
@@ -144,29 +172,6 @@ def _bic(choice: Choice, price: float) -> float:
     return cost(problem, estimate.chi_square, estimate.observations) + price * count
 
 
-def _search(choice, problem, estimate, step, wide, change, loss):
-    """Return the problem and the fit after the longest share of a step that lowers the loss."""
-    old = np.array(list(problem.scaling.library.constants.values()))
-    names, count = list(problem.scaling.library.constants), len(choice.chosen)
-    before = estimate.parameters * problem.unit[choice.chosen]
-    ahead = step.parameters[:count] * wide.unit[:count] - before
-    for share in (1.0, 0.5, 0.2, 0.05, 0.01):
-        values = np.maximum(old + share * change, _SHRINK * old)
-        trial = _at(problem, dict(zip(names, values.tolist(), strict=True)))
-        u = (before + share * ahead) / trial.unit[choice.chosen]
-        starts = estimate.starts + share * (step.starts - estimate.starts)
-        try:
-            rest, _, _ = eliminate(trial.solve(choice.chosen, u, starts))
-            if not float(rest @ rest) <= loss * 1.5:
-                continue
-            fit = trial.fit(choice.chosen, u, starts, iterations=3)
-        except (SolverError, EstimationError):
-            continue
-        if fit.chi_square <= loss * (1 + 1e-9):
-            return trial, fit
-    return None
-
-
 def _at(problem: TrajectoryProblem, values) -> TrajectoryProblem:
     """Return the same problem with other constants."""
     library = problem.scaling.library.with_constants(values)
@@ -177,12 +182,12 @@ def _at(problem: TrajectoryProblem, values) -> TrajectoryProblem:
 
 
 def _widened(problem: TrajectoryProblem, chosen, u: np.ndarray) -> TrajectoryProblem:
-    """Return the problem of the chosen unknowns and the changes of the constants."""
+    """Return the problem of the chosen unknowns, now u, and the changes of the constants."""
     library, unknowns = problem.scaling.library, problem.unknowns
     slopes, owners = library.slope_terms()
     names = list(library.constants)
     tie = unknowns.matrix[:, chosen]
-    theta = tie @ (u * problem.unit[chosen]) + unknowns.offset
+    theta = tie @ u + unknowns.offset
     pairs = list(unknowns.pairs)
     more = [
         (row, len(library) + place, names.index(name), value)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..equations.polynomials import SolverError, solve_initial_value
 from .library import Library
+from .stacked import TooStiff, solve_stacked
 from .unknowns import Pair
 
 _RTOL, _ATOL = 1e-8, 1e-10
@@ -20,7 +21,8 @@ class Shooter:
 
     Polynomial terms run through a compiled explicit scheme; where that needs too many steps
     the equations are stiff, and an implicit one (LSODA) takes over for good. All other terms
-    take the implicit one, from ``library.evaluate`` and ``library.jacobian``.
+    go the same way with ``library.evaluate`` and ``library.jacobian`` in NumPy, many
+    trajectories at a time.
 
     Parameters
     ----------
@@ -36,8 +38,8 @@ class Shooter:
         self.library, self.pairs, self.matrix, self.offset = library, pairs, matrix, offset
         rows, terms = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         self._rows, self._terms = rows, np.ascontiguousarray(terms)
-        self.stiff = not library.is_polynomial
-        if self.stiff:
+        self.stiff = False
+        if not library.is_polynomial:
             return
         factors = library.factor_table()
         tied, columns = np.nonzero(matrix)
@@ -60,7 +62,8 @@ class Shooter:
         """
         theta = self.matrix @ u + self.offset
         if not self.stiff:
-            path = self._explicit(theta, starts, first, times, with_starts)
+            solve = self._explicit if self.library.is_polynomial else self._stacked
+            path = solve(theta, starts, first, times, with_starts)
         if self.stiff:
             path = self._implicit(theta, starts, first, times, with_starts)
         known = 1 + self.matrix.shape[1]
@@ -94,16 +97,40 @@ class Shooter:
         sums[self._rows, np.arange(len(self._rows))] = 1.0
         return sums
 
+    def _stacked(self, theta, starts, first, times, with_starts):
+        sums, known = self._sums(), self.matrix.shape[1]
+
+        def slope(z):
+            y = z[:, :, 0]
+            if not np.abs(y).max() < _BLOWN_UP:
+                raise SolverError("the solution leaves the range of the data by far")
+            terms = self.library.evaluate(y)[:, self._terms]
+            change = (sums * theta) @ self.library.jacobian(y)[:, self._terms] @ z
+            change[:, :, 0] = (terms * theta) @ sums.T
+            change[:, :, 1 : 1 + known] += (sums * terms[:, None, :]) @ self.matrix
+            return change
+
+        z = self._begun(starts, with_starts)
+        try:
+            return solve_stacked(slope, z, first, times, (_RTOL, _ATOL))
+        except TooStiff:
+            self.stiff = True
+            return None
+
+    def _begun(self, starts, with_starts):
+        """Return starts with their derivatives (W, D, 1 + unknowns + D)."""
+        n, known = starts.shape[1], self.matrix.shape[1]
+        z = np.zeros((len(starts), n, 1 + known + (n if with_starts else 0)))
+        z[:, :, 0] = starts
+        if with_starts:
+            z[:, :, 1 + known :] = np.eye(n)
+        return z
+
     def _implicit(self, theta, starts, first, times, with_starts):
-        n, known = len(self.library.names), self.matrix.shape[1]
-        width = 1 + known + (n if with_starts else 0)
-        result = np.empty((len(times), n, width))
-        for w, start in enumerate(starts):
+        begun = self._begun(starts, with_starts)
+        result = np.empty((len(times), *begun.shape[1:]))
+        for w, z in enumerate(begun):
             mine = slice(first[w], first[w + 1])
-            z = np.zeros((n, width))
-            z[:, 0] = start
-            if with_starts:
-                z[:, 1 + known :] = np.eye(n)
             result[mine] = self._trajectory(theta, z, times[mine])
         return result
 
