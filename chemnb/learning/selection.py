@@ -124,11 +124,9 @@ def term_prices(problem: TrajectoryProblem) -> np.ndarray:
 
 def _degrees(library) -> np.ndarray:
     """Return the degree of every term, one for constants; all alike where there is none."""
-    try:
-        factors = library.factor_table()
-    except NotImplementedError:
+    if not library.is_polynomial:
         return np.ones(len(library), dtype=int)
-    return np.maximum((factors < len(library.names)).sum(axis=1), 1)
+    return np.maximum((library.factor_table() < len(library.names)).sum(axis=1), 1)
 
 
 def by_bic(

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..equations.polynomials import SolverError, _integrate
+from ..equations.polynomials import SolverError, solve_initial_value
 from .library import Library
+from .stacked import TooStiff, solve_stacked
 from .unknowns import Pair
 
 _RTOL, _ATOL = 1e-8, 1e-10
@@ -19,8 +20,9 @@ class Shooter:
     """Solves dy/dt = θΓ(y), with θ = V u + θ0, for many starts and times.
 
     Polynomial terms run through a compiled explicit scheme; where that needs too many steps
-    because the equations are stiff, a compiled implicit one takes over for good. All other
-    terms are solved by LSODA, from ``library.evaluate`` and ``library.gradient``.
+    the equations are stiff, and an implicit one (LSODA) takes over for good. All other terms
+    go the same way with ``library.evaluate`` and ``library.jacobian`` in NumPy, many
+    trajectories at a time.
 
     Parameters
     ----------
@@ -37,10 +39,9 @@ class Shooter:
         rows, terms = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         self._rows, self._terms = rows, np.ascontiguousarray(terms)
         self.stiff, self._factors = False, None
-        try:
-            factors = library.factor_table()
-        except NotImplementedError:
+        if not library.is_polynomial:
             return
+        factors = library.factor_table()
         tied, columns = np.nonzero(matrix)
         first = np.searchsorted(tied, np.arange(len(pairs) + 1)).astype(np.int64)
         self._factors = np.ascontiguousarray(factors[terms], dtype=np.int64)
@@ -93,7 +94,7 @@ class Shooter:
         return bool(-rates.real.min() * times.max() > _STIFF)
 
     def _jacobian(self, theta, y):
-        return self._sums() @ (theta[:, None] * self._gradient(y))
+        return (self._sums() * theta) @ self.library.jacobian(y)[self._terms]
 
     def _sums(self) -> np.ndarray:
         """Return what adds the terms of each equation (D, pairs)."""
@@ -101,16 +102,44 @@ class Shooter:
         sums[self._rows, np.arange(len(self._rows))] = 1.0
         return sums
 
-    def _generic(self, theta, starts, first, times, with_starts):
-        n, known = len(self.library.names), self.matrix.shape[1]
-        width = 1 + known + (n if with_starts else 0)
-        result = np.empty((len(times), n, width))
-        for w, start in enumerate(starts):
+    def _generic(self, theta, *trajectories):
+        if not self.stiff:
+            try:
+                return self._stacked(theta, *trajectories)
+            except TooStiff:
+                self.stiff = True
+        return self._one_by_one(theta, *trajectories)
+
+    def _stacked(self, theta, starts, first, times, with_starts):
+        sums, known = self._sums(), self.matrix.shape[1]
+
+        def slope(z):
+            y = z[:, :, 0]
+            if not np.abs(y).max() < _BLOWN_UP:
+                raise SolverError("the solution leaves the range of the data by far")
+            terms = self.library.evaluate(y)[:, self._terms]
+            change = (sums * theta) @ self.library.jacobian(y)[:, self._terms] @ z
+            change[:, :, 0] = (terms * theta) @ sums.T
+            change[:, :, 1 : 1 + known] += (sums * terms[:, None, :]) @ self.matrix
+            return change
+
+        z = self._begun(starts, with_starts)
+        return solve_stacked(slope, z, first, times, (_RTOL, _ATOL))
+
+    def _begun(self, starts, with_starts):
+        """Return starts with their derivatives (W, D, 1 + unknowns + D)."""
+        n, known = starts.shape[1], self.matrix.shape[1]
+        z = np.zeros((len(starts), n, 1 + known + (n if with_starts else 0)))
+        z[:, :, 0] = starts
+        if with_starts:
+            z[:, :, 1 + known :] = np.eye(n)
+        return z
+
+    def _one_by_one(self, theta, starts, first, times, with_starts):
+        begun = self._begun(starts, with_starts)
+        result = np.empty((len(times), *begun.shape[1:]))
+        for w, z in enumerate(begun):
             mine = slice(first[w], first[w + 1])
-            z = np.zeros((n, width))
-            z[:, 0] = start
-            if with_starts:
-                z[:, 1 + known :] = np.eye(n)
             result[mine] = self._trajectory(theta, z, times[mine])
         return result
 
@@ -139,18 +168,6 @@ class Shooter:
         path = np.empty((len(times), n, width))
         path[~later] = z
         if later.any():
-            solved = _integrate(slope, stiff_part, z.ravel(), times[later], _RTOL, _ATOL)
+            solved = solve_initial_value(slope, stiff_part, z.ravel(), times[later], _RTOL, _ATOL)
             path[later] = solved.reshape(-1, n, width)
         return path
-
-    def _gradient(self, y):
-        gradient = getattr(self.library, "gradient", None)
-        if gradient is not None:
-            return gradient(y)[self._terms]
-        n, factors = len(y), self.library.factor_table()[self._terms]
-        padded = np.append(y, 1.0)[factors]
-        result = np.zeros((len(factors), n + 1))
-        for column in range(factors.shape[1]):
-            rest = np.delete(padded, column, axis=1).prod(axis=1)
-            np.add.at(result, (np.arange(len(factors)), factors[:, column]), rest)
-        return result[:, :n]

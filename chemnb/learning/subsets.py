@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import chain, combinations, islice
+from itertools import chain, combinations, islice, takewhile
 
 import numpy as np
 
-from .estimation import least_squares
+from .estimation import constrained_least_squares, least_squares
 from .trajectories import Linearised, TrajectoryProblem
 
 _SUBSETS_UP_TO = 6  # terms an equation of which all combinations are looked at
 _RIDGE = 1e-10  # of columns of length one
+_ON_BOUND = 1e-9  # share of the data below which a term stands at its bound
 _CLOSE = 2.0  # differences in BIC below this are called "not worth more than a bare mention"
 FINEST = 1e-7  # misfit a value, in ranges, below which only the solver's tolerance is seen
 
@@ -43,6 +44,7 @@ class LinearSubsets:
         triangle = np.linalg.qr(padded, mode="r")
         self.matrix, self.target = triangle[:, :-1], triangle[:, -1]
         self._scores: dict[frozenset[int], float] = {}
+        self._inside: dict[frozenset[int], frozenset[int]] = {}
 
     def solution(self, picks: list[int]) -> tuple[np.ndarray, np.ndarray]:
         """Return the best values of some unknowns, and the starts that go with them."""
@@ -52,22 +54,42 @@ class LinearSubsets:
         return best, self.near.starts(full)
 
     def score(self, chosen: frozenset[int]) -> float:
-        """Return the BIC of the chosen columns; infinite where a bound is crossed.
+        """Return the BIC of the chosen columns; infinite where fewer do as well.
 
-        The best allowed fit then lies on the bound, and fewer columns do as well.
+        That is so where a bound is crossed and the best allowed fit lies on it.
         """
         if chosen not in self._scores:
             picks = sorted(chosen)
             best = least_squares(self.matrix[:, picks], self.target)
             loss = float(np.sum((self.target - self.matrix[:, picks] @ best) ** 2))
-            crossed = np.any(self.bounds[:, picks] @ best < 0)
+            inside = chosen
+            if np.any(self.bounds[:, picks] @ best < 0):
+                inside, loss = self._bounded(picks)
             cost = float(self.prices[picks].sum())
-            self._scores[chosen] = np.inf if crossed else self._bic(loss, cost)
+            self._inside[chosen] = inside
+            self._scores[chosen] = self._bic(loss, cost) if inside == chosen else np.inf
         return self._scores[chosen]
+
+    def settled(self, chosen: frozenset[int]) -> frozenset[int]:
+        """Return those of the chosen columns that the best allowed fit uses."""
+        self.score(chosen)
+        return self._inside[chosen]
+
+    def _bounded(self, picks: list[int]) -> tuple[frozenset[int], float]:
+        """Return the columns in use where the bounds hold, and the loss."""
+        matrix, rows = self.matrix[:, picks], self.bounds[:, picks]
+        rows = rows[rows.any(axis=1)]
+        try:
+            best = constrained_least_squares(matrix, self.target, rows, np.zeros(len(rows)))
+        except RuntimeError:  # it may cycle; then this choice is not looked at
+            return frozenset(), np.inf
+        used = np.abs(best) > _ON_BOUND * np.linalg.norm(self.target)
+        loss = float(np.sum((self.target - matrix @ best) ** 2))
+        return frozenset(pick for pick, use in zip(picks, used, strict=True) if use), loss
 
     def search(self, *more: frozenset[int]) -> frozenset[int]:
         """Return the best choice found from no column upwards, from all down, and from ``more``."""
-        starts = (frozenset(), frozenset(range(len(self.scale))), *more)
+        starts = (frozenset(), self.settled(frozenset(range(len(self.scale)))), *more)
         return min((self._descend(start) for start in starts), key=self.score)
 
     def nested(self) -> list[frozenset[int]]:
@@ -83,8 +105,11 @@ class LinearSubsets:
     def promising(self, current: frozenset[int], score: float) -> list[frozenset[int]]:
         """Return the choices that this linear problem puts near or below the present BIC."""
         moves = {**self._single(current), **self._double(current)}
-        ranked = [self.search(), *sorted(moves, key=lambda move: (moves[move], sorted(move)))]
-        close = (move for move in dict.fromkeys(ranked) if self.score(move) < score + _CLOSE)
+        ranked = sorted(moves, key=lambda move: (moves[move], sorted(move)))
+        # bounds can only make a move worse
+        hopeful = takewhile(lambda move: moves[move] < score + _CLOSE, ranked)
+        tried = chain([self.search()], map(self.settled, hopeful))
+        close = (move for move in _unique(tried) if self.score(move) < score + _CLOSE)
         return [move for move in islice(close, 4) if move != current]
 
     def _bic(self, loss: float, cost: float) -> float:
@@ -105,6 +130,7 @@ class LinearSubsets:
         for move in sorted(moves, key=lambda move: (moves[move], sorted(move))):
             if moves[move] >= limit:
                 return None
+            move = self.settled(move)
             if self.score(move) < limit:
                 return move
         return None
@@ -154,3 +180,11 @@ class LinearSubsets:
         size = np.maximum((rest**2).sum(axis=0), _RIDGE**2)
         loss = float(residual @ residual)
         return loss, np.maximum(loss - (rest.T @ residual) ** 2 / size, 0.0)
+
+
+def _unique(moves):
+    seen: set[frozenset[int]] = set()
+    for move in moves:
+        if move not in seen:
+            seen.add(move)
+            yield move
