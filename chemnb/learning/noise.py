@@ -73,7 +73,7 @@ def estimate_noise(problem: TrajectoryProblem, chosen, fit: Fit) -> Noise:
     leverages = _leverages(residuals)
     if known:
         return Noise(np.ones(shape), leverages, [], None, 1.0)
-    variables = _positions(problem, shape)
+    variables = positions(problem, shape)
     square, used = residuals.rest.ravel() ** 2, leverages.ravel()
     total = sum(len(rows) for rows in variables)
     pooled = max(total - used.sum(), 1.0)
@@ -103,7 +103,7 @@ def with_noise(choice: Choice) -> Choice:
     if problem.absolute or not len(chosen) or np.isnan(fit.covariance).any():
         return choice
     noise = estimate_noise(problem, chosen, fit)
-    _, slopes, _ = eliminate(problem.solve(chosen, fit.parameters, fit.starts))
+    slopes = _projected(problem.solve(chosen, fit.parameters, fit.starts))
     bounds = problem.nonnegative[:, chosen]
     bounds = bounds[bounds.any(axis=1)]
     inverse = parameter_covariance(slopes, fit.parameters, bounds if len(bounds) else None)
@@ -116,7 +116,7 @@ def with_noise(choice: Choice) -> Choice:
     return choice._replace(estimate=replace(fit, covariance=covariance, freedom=freedom))
 
 
-def _positions(problem: TrajectoryProblem, shape) -> list[np.ndarray]:
+def positions(problem: TrajectoryProblem, shape) -> list[np.ndarray]:
     """Return where in the flat table of residuals the data of each variable are."""
     numbers = np.arange(np.prod(shape), dtype=float).reshape(shape)
     stacked = np.vstack(problem.windows.plain(numbers))
@@ -125,11 +125,18 @@ def _positions(problem: TrajectoryProblem, shape) -> list[np.ndarray]:
 
 def _leverages(residuals: Residuals) -> np.ndarray:
     rest, _, start_slopes = residuals
-    _, slopes, _ = eliminate(residuals)
-    result = _row_sums(slopes).reshape(rest.shape)
+    result = _row_sums(_projected(residuals)).reshape(rest.shape)
     if start_slopes.any():
         result = result + np.array([_row_sums(window) for window in start_slopes])
     return result
+
+
+def _projected(residuals: Residuals) -> np.ndarray:
+    """Return the slopes (W * n, P) with the starts projected out, one row a residual."""
+    count, height, width = residuals.slopes.shape
+    _, slopes, _ = eliminate(residuals)
+    # rows of the ridge stand below those of each window
+    return slopes.reshape(count, -1, width)[:, :height].reshape(count * height, width)
 
 
 def _row_sums(matrix: np.ndarray) -> np.ndarray:
