@@ -200,11 +200,11 @@ class TrajectoryProblem:
         if not (np.all(np.isfinite(values)) and np.all(np.isfinite(slopes))):
             raise SolverError("the prediction is not finite")
         if start_slopes.shape[-1]:
-            counts = np.diff(self.windows.first)
-            free = np.repeat(self.windows.free, counts, axis=0)
-            start_slopes = np.where(free[:, None, :], start_slopes, 0.0)
+            if not self.windows.free.all():
+                free = np.repeat(self.windows.free, np.diff(self.windows.first), axis=0)
+                start_slopes = np.where(free[:, None, :], start_slopes, 0.0)
         else:
-            start_slopes = np.zeros((*values.shape, self.variables))
+            start_slopes = np.broadcast_to(0.0, (*values.shape, self.variables))
         return self.windows.residuals(values, slopes, start_slopes)
 
     def _shooter(self, chosen: tuple[int, ...]) -> Shooter:
