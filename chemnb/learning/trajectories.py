@@ -24,7 +24,7 @@ from .windows import Residuals, Windows, can_cut, eliminate
 
 _FEWEST = 6  # points of a window
 _RANDOM_STARTS = 16
-_UNDETERMINED = 1e-7  # singular value of the sensitivities, columns of length one
+_UNDETERMINED = 1e-6  # singular value of the sensitivities, columns of length one
 _TINY = 1e-14  # damping with which a step is a plain Gauss-Newton step
 
 
