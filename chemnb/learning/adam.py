@@ -168,10 +168,6 @@ class _Network:
         self, torch, odeint, problem: TrajectoryProblem, pairs, scaled: bool, device: str
     ) -> None:
         self._torch, self._odeint, self._device = torch, odeint, device
-
-        def put(values):
-            return torch.tensor(values, device=device)
-
         rows, terms = np.array(pairs).T
         experiments, scaling = problem.experiments, problem.scaling
         unit = np.ones_like(scaling.scale) if scaled else scaling.scale
@@ -181,18 +177,24 @@ class _Network:
         self.factor = relative if scaled else 1 / scaling.factors(pairs)
         self.natural = relative / self.factor
         """θ (pairs,) with which each term alone would move its variable by its range."""
-        self._inner = put(relative if scaled else np.ones(len(pairs)))
-        self._weight = put(1 / scaling.ranges if scaled else np.ones_like(unit))
+        self._inner = self._tensor(relative if scaled else np.ones(len(pairs)))
+        self._weight = self._tensor(1 / scaling.ranges if scaled else np.ones_like(unit))
         grid = np.unique(np.concatenate([[0.0]] + [e.times for e in experiments]))
-        self._grid = put(grid)
-        self._start = put(np.array([e.initial / scaling.scale * unit for e in experiments]))
+        self._grid = self._tensor(grid)
+        self._start = self._tensor(
+            np.array([e.initial / scaling.scale * unit for e in experiments])
+        )
         self._targets = [
-            (put(np.searchsorted(grid, e.times)),
-             put(e.values / scaling.scale * unit))
+            (self._tensor(np.searchsorted(grid, e.times)),
+             self._tensor(np.nan_to_num(e.values) / scaling.scale * unit),
+             self._tensor(np.isfinite(e.values)))
             for e in experiments
         ]  # fmt: skip
-        self._cells = put(rows), put(terms)
+        self._cells = self._tensor(rows), self._tensor(terms)
         self._library = scaling.inner if scaled else scaling.library
+
+    def _tensor(self, array):
+        return self._torch.tensor(array, device=self._device)
 
     def __call__(self, _, y):
         return self._library.on_torch(y) @ self._matrix.T
@@ -210,8 +212,8 @@ class _Network:
         except AssertionError:
             return None  # torchdiffeq's way to say that the step size vanished
         misfits = [
-            ((path[pick, i] - target) * self._weight).abs().ravel()
-            for i, (pick, target) in enumerate(self._targets)
+            ((path[pick, i] - target) * self._weight).abs()[seen]
+            for i, (pick, target, seen) in enumerate(self._targets)
         ]
         loss = self._torch.cat(misfits).mean() + penalty * theta.abs().sum()
         return loss if self._torch.isfinite(loss) else None
