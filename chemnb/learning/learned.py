@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from ..networks.expressions import listing
-from .estimation import normal_quantile
 from .library import Library, state_symbols
+from .noise import reach
 from .selection import Choice
 from .timeseries import check_times, read_initial
-from .trajectories import Pair, TrajectoryProblem
+from .trajectories import Fit, TrajectoryProblem
+from .unknowns import Pair
 
 _COLLINEAR = 1000.0  # condition number of normalised columns that calls for a warning
 _NAMED = 6  # collinear terms that are named in the advice
@@ -102,32 +104,142 @@ class Learned:
     Attributes
     ----------
     problem : TrajectoryProblem
-        The data and the library, bound to their names.
-    candidates, pairs : list of (equation, term)
-        What could be used, and what was kept.
-    scaled : ndarray (pairs,)
-        θ of the kept pairs in the units of the problem.
-    errors : ndarray (pairs, pairs)
-        Covariance of θ in the user's units; NaN where unknown.
+        The data, the library, bound to their names, and all unknowns.
+    chosen : list of int
+        The unknowns that were kept.
+    fit : Fit
+        Their values, in the units of the problem.
     report : Report
+    shares : ndarray (unknowns,) or None
+        Share of resamples in which each unknown is kept.
     """
 
     problem: TrajectoryProblem
-    candidates: list[Pair]
-    pairs: list[Pair]
-    scaled: np.ndarray
-    errors: np.ndarray
+    chosen: list[int]
+    fit: Fit
     report: Report
+    shares: np.ndarray | None = None
+
+    @property
+    def scaled(self) -> np.ndarray:
+        """Values of the chosen unknowns in the units of the problem."""
+        return self.fit.parameters
+
+    @property
+    def scaled_errors(self) -> np.ndarray:
+        """Covariance of their errors; NaN where unknown."""
+        return self.fit.covariance
+
+    @property
+    def starts(self) -> np.ndarray:
+        """State (experiments, D) at the origin of each, in units of the problem."""
+        windows = self.problem.windows
+        _, first = np.unique(windows.experiment, return_index=True)
+        return self.fit.starts[first]
+
+    def refitted(self, weights) -> Fit:
+        """Return the fit of the same terms with other factors on the weights of the data.
+
+        One array (T * D,) an experiment: a resample, or data left out.
+        """
+        problem = self.problem.weighted(weights)
+        return problem.fit(self.chosen, self.fit.parameters, self.fit.starts)
 
     @property
     def library(self) -> Library:
         """The library, bound to the names of the data."""
-        return self.problem.library
+        return self.problem.scaling.library
+
+    @property
+    def candidates(self) -> tuple[Pair, ...]:
+        """The (equation, term) pairs that could be used."""
+        return self.problem.unknowns.pairs
+
+    @cached_property
+    def _kept(self) -> np.ndarray:
+        tie = self.problem.tie[:, self.chosen]
+        return np.flatnonzero((tie != 0).any(axis=1) | (self.problem.offset != 0))
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """The (equation, term) pairs that were kept."""
+        return [self.candidates[i] for i in self._kept]
+
+    @property
+    def scaled_values(self) -> np.ndarray:
+        """θ of the kept pairs in the units of the problem."""
+        return self.problem.theta(self.chosen, self.scaled)[self._kept]
 
     @property
     def values(self) -> np.ndarray:
         """θ of the kept pairs in the user's units."""
-        return self.scaled * self.problem.factors(self.pairs)
+        return self.scaled_values * self.problem.scaling.factors(self.pairs)
+
+    @property
+    def errors(self) -> np.ndarray:
+        """Covariance of θ of the kept pairs in the user's units; NaN where unknown."""
+        tie = self.problem.tie[np.ix_(self._kept, self.chosen)]
+        tie = tie * self.problem.scaling.factors(self.pairs)[:, None]
+        if np.isnan(self.scaled_errors).any():
+            return np.full((len(tie), len(tie)), np.nan)
+        errors = tie @ self.scaled_errors @ tie.T
+        if self.fit.loose is not None and self.fit.loose.any():
+            loose = (tie[:, self.fit.loose] != 0).any(axis=1)
+            errors[loose] = errors[:, loose] = np.nan
+            errors[loose, loose] = np.inf
+        return errors
+
+    def reach(self, level: float) -> np.ndarray:
+        """How many standard errors the interval of each chosen unknown reaches."""
+        freedom = np.inf if self.fit.freedom is None else self.fit.freedom
+        return np.broadcast_to(reach(level, freedom), len(self.chosen))
+
+    def unknowns(self, level: float):
+        """What was fitted, in the user's units: value, standard error, interval, kept."""
+        import pandas as pd
+
+        unit = self.problem.unit[self.chosen]
+        values = self.scaled * unit
+        errors = np.sqrt(np.clip(np.diag(self.scaled_errors), 0.0, None)) * unit
+        if self.fit.loose is not None:
+            errors[self.fit.loose] = np.inf
+        limits = self.reach(level)
+        table = pd.DataFrame(
+            {"value": 0.0, "standard error": np.nan, "lower": np.nan, "upper": np.nan,
+             "kept": False},
+            index=pd.Index(self.problem.unknowns.names, name="unknown"),
+        )  # fmt: skip
+        for place, value, error, far in zip(self.chosen, values, errors, limits, strict=True):
+            table.iloc[place] = [value, error, value - far * error, value + far * error, True]
+        return table
+
+    def support_path(self):
+        """Coefficients of all candidates as an L1 penalty grows, DataFrame by ε."""
+        import pandas as pd
+
+        from .stability import l1_path
+
+        problem, library = self.problem, self.library
+        choice = Choice(self.chosen, self.fit, [], problem)
+        epsilons, path = l1_path(choice)
+        theta = path @ problem.tie.T + problem.offset
+        theta = theta * problem.scaling.factors(self.candidates)
+        columns = pd.MultiIndex.from_tuples(
+            [(library.names[row], library.labels[term]) for row, term in self.candidates],
+            names=["equation", "term"],
+        )
+        return pd.DataFrame(theta, pd.Index(epsilons, name="epsilon"), columns)
+
+    def initial(self):
+        """States at the origins in the user's units, DataArray (experiment, variable)."""
+        import xarray as xr
+
+        problem = self.problem
+        dimension = problem.experiments[0].dimension
+        coords = {
+            "experiment": np.arange(1, len(self.starts) + 1), dimension: list(self.library.names)
+        }  # fmt: skip
+        return xr.DataArray(self.starts * problem.scaling.scale, coords, dims=list(coords))
 
     def coefficients(self, level: float):
         """Every candidate term: value, standard error, interval, and whether it was kept."""
@@ -135,10 +247,11 @@ class Learned:
 
         names, labels = self.library.names, self.library.labels
         errors = np.sqrt(np.clip(np.diag(self.errors), 0.0, None))
-        reach = normal_quantile(level)
+        tied = self.problem.tie[np.ix_(self._kept, self.chosen)] != 0
+        limits = np.where(tied, self.reach(level), 0.0).max(axis=1, initial=0.0)
         known = {
-            pair: (value, error, value - reach * error, value + reach * error, True)
-            for pair, value, error in zip(self.pairs, self.values, errors, strict=True)
+            pair: (value, error, value - far * error, value + far * error, True)
+            for pair, value, error, far in zip(self.pairs, self.values, errors, limits, strict=True)
         }
         nothing = (0.0, np.nan, np.nan, np.nan, False)
         rows = [
@@ -146,7 +259,11 @@ class Learned:
             for row, term in self.candidates
         ]
         columns = ["equation", "term", "value", "standard error", "lower", "upper", "kept"]
-        return pd.DataFrame(rows, columns=columns)
+        table = pd.DataFrame(rows, columns=columns)
+        if self.shares is not None:
+            tied = (self.problem.tie != 0) * self.shares
+            table["stability"] = tied.max(axis=1, initial=0.0)
+        return table
 
     def theta(self):
         """Coefficients as DataArray (equation, term); dropped terms are zero."""
@@ -201,26 +318,27 @@ class Learned:
         import xarray as xr
 
         problem = self.problem
-        names = problem.library.names
+        names = self.library.names
         times = np.asarray(times, dtype=float)
         check_times(times, "predict")
-        start = read_initial(initial, list(names), "predict") / problem.scale
+        scale = problem.scaling.scale
+        start = read_initial(initial, list(names), "predict") / scale
         if self.pairs:
-            values = problem.library.system(self.pairs).solve(self.scaled, start, times)
+            values = problem.library.system(self.pairs).solve(self.scaled_values, start, times)
         else:
             values = np.tile(start, (len(times), 1))
         dimension = problem.experiments[0].dimension
         coords = {"time": times, dimension: list(names)}
-        return xr.DataArray(values * problem.scale, coords=coords, dims=list(coords))
+        return xr.DataArray(values * scale, coords=coords, dims=list(coords))
 
 
-def make_report(problem: TrajectoryProblem, candidates, choice: Choice, training, dead) -> Report:
+def make_report(problem: TrajectoryProblem, choice: Choice, training, dead) -> Report:
     """Return the verdict on a fit; ``training`` is what Adam did, or None."""
     estimate = choice.estimate
-    condition, collinear = collinearity(problem, candidates)
+    condition, collinear = collinearity(problem)
     verdict = estimate.message
     if problem.absolute and training is None:
-        freedom = max(estimate.observations - len(choice.pairs), 1)
+        freedom = max(estimate.observations - len(choice.chosen), 1)
         ratio = estimate.chi_square / freedom
         verdict += f"; chi-square {estimate.chi_square:.4g} for {freedom} degrees of freedom"
         if ratio > 1 + 5 * np.sqrt(2 / freedom):
@@ -231,6 +349,14 @@ def make_report(problem: TrajectoryProblem, candidates, choice: Choice, training
             f"{_short(collinear)} are nearly collinear along these data (condition number "
             f"{condition:.2g}), so their coefficients can hardly be told apart; add experiments "
             "from other starting states, or restrict the terms with allowed="
+        )
+    loose = estimate.loose
+    if loose is not None and loose.any():
+        shown = [problem.unknowns.names[choice.chosen[i]] for i in np.flatnonzero(loose)]
+        advice.append(
+            f"these data do not determine the coefficients of {_short(shown)}: they can change "
+            "together without any change of the solution; measure more variables, tie "
+            "coefficients, or give the starts that are known with initial="
         )
     if dead:
         advice.append(f"{listing(dead)} are zero in all data and cannot be learned from them")
@@ -249,11 +375,13 @@ def _short(names) -> str:
     return listing(names) if more <= 0 else f"{listing(names[:_NAMED])} and {more} more"
 
 
-def collinearity(problem: TrajectoryProblem, candidates) -> tuple[float, tuple[str, ...]]:
+def collinearity(problem: TrajectoryProblem) -> tuple[float, tuple[str, ...]]:
     """Return the worst condition number of an equation's columns, and the terms to blame."""
-    worst, names = 1.0, ()
+    worst, names, candidates = 1.0, (), problem.unknowns.pairs
     for terms in {tuple(t for r, t in candidates if r == row) for row, _ in candidates}:
-        columns = problem.columns[:, terms] / np.linalg.norm(problem.columns[:, terms], axis=0)
+        columns = problem.scaling.columns[:, terms] / np.linalg.norm(
+            problem.scaling.columns[:, terms], axis=0
+        )
         triangle = np.linalg.qr(columns, mode="r")
         square = np.zeros((len(terms), len(terms)))  # rows of zeros: fewer points than terms
         square[: len(triangle)] = triangle
@@ -264,6 +392,6 @@ def collinearity(problem: TrajectoryProblem, candidates) -> tuple[float, tuple[s
         worst = condition
         weak = np.abs(right[values < values[0] / _COLLINEAR])
         blamed = (weak > 0.3 * weak.max(axis=1, keepdims=True)).any(axis=0)
-        labels = problem.library.labels
+        labels = problem.scaling.library.labels
         names = tuple(labels[term] for term in np.array(terms)[blamed])
     return float(worst), names

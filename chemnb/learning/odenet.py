@@ -4,35 +4,40 @@ from __future__ import annotations
 
 import html
 import inspect
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..networks.expressions import closest, listing
+from ..networks.expressions import closest
+from ..networks.reactions import NetworkError
 from ..progress import progress_bar
-from .estimation import Estimate, EstimationError
+from .chemistry import OPTIONS, Chemistry, ChemistryError
+from .estimation import EstimationError, normal_quantile
 from .learned import Learned, LearnedEquations, Report, make_report
 from .library import Library
-from .selection import Choice, by_bic, by_threshold, keep_all
+from .noise import with_noise
+from .odenet_options import ODENetError, check_options
+from .rate_map import RatesError
+from .robust import check_robust, robust_choice
+from .scaling import Scaling
+from .scoring import r_squared
+from .selection import Choice, by_bic, by_dependent_bic, by_threshold, keep_all, term_prices
+from .stability import by_l1, by_stability
 from .timeseries import DataError, read_experiments
-from .trajectories import Pair, TrajectoryProblem
+from .trajectories import Fit, TrajectoryProblem
+from .units import UnitError, coefficient_units
+from .unknowns import Unknowns
+
+if TYPE_CHECKING:
+    from .bootstrap import Bootstrap
+    from .identifiability import Identifiability
+    from .profile import Profile
+    from .rates import RateFit
 
 
-class ODENetError(ValueError):
-    """An option that cannot be used or a question asked too early; the message says the fix."""
-
-
-_NUMBERS = {
-    "threshold": (lambda x: 0 <= x <= 1, "a number from 0 to 1"),
-    "penalty": (lambda x: 0 <= x < np.inf, "a number of 0 or more"),
-    "level": (lambda x: 0 < x < 1, "a number above 0 and below 1"),
-    "iterations": (lambda x: x >= 1 and x % 1 == 0, "a whole number of 1 or more"),
-    "learning_rate": (lambda x: 0 < x < np.inf, "a number above 0"),
-    "seed": (lambda x: x >= 0 and x % 1 == 0, "a whole number of 0 or more"),
-}
+_ROUNDS = 5  # of choosing terms and fitting the constants inside them
 
 
 class ODENet:
@@ -47,23 +52,42 @@ class ODENet:
 
     Parameters
     ----------
-    library : Library
-        Candidate terms, such as ``monomials(2)``.
+    library : Library, optional
+        Candidate terms, such as ``monomials(2)``; with ``network`` not needed.
     optimizer : {"lm", "adam"}
-    selection : {"auto", "bic", "threshold"} or None
+    selection : {"auto", "bic", "stability", "l1", "threshold"} or None
         How terms are dropped. "bic": the fewest terms that explain the data (Bayesian
         information criterion; it takes the errors for independent if no covariance is
-        given); "threshold": by relative size; "auto": "bic", and where the covariance is not
-        known the threshold after it; None keeps all. Adam always uses the threshold.
+        given); "threshold": by relative size; "auto": "bic", and where the errors are not
+        known with their correlation between neighbouring times as it shows in the residuals;
+        "stability": of those, what 60 % of 100 resamples keep; "l1": the best by BIC of what an
+        L1 penalty leaves as it grows; None keeps all. Adam always uses the threshold.
+    loss : {"squared", "huber", "absolute"}
+        The other two are not moved by single wrong values (Levenberg-Marquardt).
     threshold : float
         A term is dropped if coefficient times column size is below this share of the
         largest term of its equation.
     penalty : float
         ε of Eq. 2, for Adam.
-    allowed : mapping of equation -> list of terms, optional
-        Equations that are not named may use all terms.
-    nonnegative : True or mapping of equation -> list of terms, optional
-        Coefficients that may not be below zero (Levenberg-Marquardt).
+    allowed, forbidden : mapping of equation -> list of terms, optional
+        Terms that may, or may not, stand in an equation.
+    known : mapping of equation -> {term: value}, optional
+        Coefficients that are not fitted.
+    nonnegative : bool or mapping of equation -> list of terms, optional
+        Coefficients that may not be below zero; with a network False lets rates be negative.
+    conserved : str, list of str, or ReactionNetwork, optional
+        Sums that stay, such as ``["E + ES"]``; θ keeps them exactly.
+    network : ReactionNetwork, optional
+        Candidate reactions: rate constants are fitted instead of coefficients, and Eq. 14 holds
+        by construction. See `rates` and `rate_fit`.
+    mass_action : bool
+        What a term consumes stands in it: coefficients below zero only where the term vanishes
+        with its species.
+    units : mapping of variable -> unit, optional
+        Shown with the coefficients; the key ``"time"`` is the unit of time.
+    hidden : sequence of str
+        Variables that take part and were not measured. Their starts are estimated unless
+        ``initial`` gives them; `report` says which coefficients the data then determine.
     level : float
         Of the intervals, which are conditional on the chosen terms.
     iterations : int, optional
@@ -76,7 +100,9 @@ class ODENet:
         Refit the terms that Adam kept by Levenberg-Marquardt, without the penalty; only then
         have they intervals.
     seed : int
-        Of Adam's random start.
+        Of Adam's random start and of the resamples.
+    device : str
+        Where Adam computes: "cpu" or "cuda".
     progress : bool
         Show a progress bar when it takes long.
 
@@ -94,28 +120,40 @@ class ODENet:
 
     def __init__(
         self,
-        library: Library,
+        library: Library | None = None,
         *,
         optimizer: str = "lm",
         selection: str | None = "auto",
+        loss: str = "squared",
         threshold: float = 0.05,
         penalty: float = 1e-3,
         allowed: Mapping[str, Sequence[str]] | None = None,
+        forbidden: Mapping[str, Sequence[str]] | None = None,
+        known: Mapping[str, Mapping[str, float]] | None = None,
         nonnegative: bool | Mapping[str, Sequence[str]] | None = None,
+        conserved=None,
+        network=None,
+        mass_action: bool = False,
+        units: Mapping[str, str] | None = None,
+        hidden: Sequence[str] = (),
         level: float = 0.95,
         iterations: int | None = None,
         learning_rate: float = 0.05,
         scale_columns: bool = True,
         refit: bool = False,
         seed: int = 0,
+        device: str = "cpu",
         progress: bool = True,
     ) -> None:
         self.library, self.optimizer, self.selection = library, optimizer, selection
+        self.loss = loss
         self.threshold, self.penalty, self.level = threshold, penalty, level
-        self.allowed, self.nonnegative = allowed, nonnegative
+        self.allowed, self.forbidden, self.known = allowed, forbidden, known
+        self.nonnegative, self.conserved, self.network = nonnegative, conserved, network
+        self.mass_action, self.units, self.hidden = mass_action, units, hidden
         self.iterations, self.learning_rate = iterations, learning_rate
         self.scale_columns, self.refit = scale_columns, refit
-        self.seed, self.progress = seed, progress
+        self.seed, self.device, self.progress = seed, device, progress
 
     # --- parameters in scikit-learn's manner -------------------------------------------------
 
@@ -136,15 +174,21 @@ class ODENet:
     # --- learning ----------------------------------------------------------------------------
 
     def fit(
-        self, data, *, variables=None, standard_errors=None, covariance=None, initial=None
-    ) -> ODENet:
+        self, data, *, variables=None, standard_errors=None, covariance=None, initial=None,
+        missing: bool = False,
+    ) -> ODENet:  # fmt: skip
         """Learn the equations.
 
         Parameters
         ----------
         data, variables, standard_errors, covariance, initial
             One time series or a list of several (each with its own start and times): see
-            `chemnb.learning.timeseries.read_experiments`.
+            `chemnb.learning.timeseries.read_experiments`. The state at the start of each
+            experiment is estimated with the coefficients, so that its error counts like all
+            others; exact are the start of an Ensemble, one that ``initial`` gives, one whose
+            standard error is zero, and all with ``initial="exact"`` or Adam.
+        missing : bool
+            Whether NaN stands for a value that was not measured; else it is an error.
 
         Returns
         -------
@@ -158,69 +202,115 @@ class ODENet:
         ODENetError
             If an option is out of range or names an unknown equation or term.
         """
-        self._check_options()
-        experiments = read_experiments(data, variables, standard_errors, covariance, initial)
-        library = self.library.bind(experiments[0].names)
-        problem = TrajectoryProblem(library, experiments)
-        candidates, dead = self._candidates(problem)
-        if len(candidates) > len(problem.weights):
-            raise DataError(
-                f"{len(problem.weights)} independent data for {len(candidates)} coefficients; "
-                "give more times or experiments, a lower degree, or restrict terms with allowed="
-            )
-        if self.optimizer == "adam":
-            choice, training = self._fit_adam(problem, candidates)
-        else:
-            choice, training = self._fit_lm(problem, candidates), None
-        factors = problem.factors(choice.pairs)
-        self._result = Learned(
-            problem, candidates, choice.pairs, choice.estimate.parameters,
-            choice.estimate.covariance * np.outer(factors, factors),
-            make_report(problem, candidates, choice, training, dead),
+        check_options(self)
+        if self.optimizer == "adam" and isinstance(initial, str) and initial == "estimated":
+            raise ODENetError("initial='estimated' needs optimizer='lm'")
+        experiments = read_experiments(
+            data, variables, standard_errors, covariance, initial,
+            estimate=self.optimizer == "lm", missing=missing, hidden=self.hidden,
         )  # fmt: skip
+        library = self._bound_library(experiments[0].names)
+        if library.constants:
+            choice, covariance, dead = self._fit_constants(library, experiments)
+            training = None
+        else:
+            choice, training, dead = self._learn(library, experiments)
+            covariance = np.zeros((0, 0))
+        self._result = Learned(
+            choice.problem, choice.chosen, choice.estimate,
+            make_report(choice.problem, choice, training, dead), self._shares,
+        )  # fmt: skip
+        self._constant_errors = np.sqrt(np.clip(np.diag(covariance), 0.0, None))
         return self
 
-    def _fit_lm(self, problem: TrajectoryProblem, candidates: list[Pair]) -> Choice:
-        options = {
-            "nonnegative": self._nonnegative(problem, candidates),
-            "iterations": self.iterations or 60,
-        }
+    def _learn(self, library: Library, experiments):
+        """Return the choice of terms, what Adam did, and the terms that are zero in all data."""
+        scaling = Scaling(library, experiments)
+        unknowns, dead = self._unknowns(scaling)
+        problem = TrajectoryProblem(scaling, unknowns)
+        if len(unknowns) > problem.observations:
+            raise DataError(
+                f"{problem.observations} independent data for {len(unknowns)} coefficients; "
+                "give more times or experiments, a lower degree, or restrict terms with allowed="
+            )
+        if self.loss != "squared" and (fault := check_robust(problem)):
+            raise ODENetError(f"loss={self.loss!r} {fault}")
+        self._shares = None
+        if self.optimizer == "adam":
+            return *self._fit_adam(problem), dead
+        return self._fit_lm(problem), None, dead
+
+    def _fit_constants(self, library: Library, experiments):
+        """Choose terms and fit the constants inside them in turn, until both stay."""
+        from .free_constants import drop_constants, fit_constants, started
+
+        if self.optimizer == "adam":
+            raise ODENetError("free constants need optimizer='lm'")
+        library, before = started(library, experiments), None
+        for _ in range(_ROUNDS):
+            choice, _, dead = self._learn(library, experiments)
+            found = fit_constants(choice)
+            library = found.library
+            if self.selection is not None:
+                found = drop_constants(found, float(term_prices(choice.problem).max()))
+                library = found.library
+            if choice.chosen == before:
+                break
+            before = choice.chosen
+        return found.choice, found.covariance, dead
+
+    def _fit_lm(self, problem: TrajectoryProblem) -> Choice:
+        best = []
         with progress_bar(None, "ODENet", "step", self.progress) as bar:
 
-            def on_step(terms, loss):
-                bar.set_postfix(loss=f"{loss:.4g}", terms=terms, refresh=False)
+            def on_step(choice):
+                best[:] = [choice]
+                loss = choice.estimate.chi_square
+                bar.set_postfix(loss=f"{loss:.4g}", terms=len(choice.chosen), refresh=False)
                 bar.update()
 
             try:
-                if self.selection is None:
-                    return keep_all(problem, candidates, **options)
-                if self.selection == "threshold":
-                    return by_threshold(problem, candidates, self.threshold, on_step, **options)
-                price = _price(problem, candidates)
-                choice = by_bic(problem, candidates, price, on_step, **options)
-                if self.selection == "bic" or problem.absolute:
-                    return choice
-                # errors that are not independent make BIC keep small terms
-                smaller = by_threshold(
-                    problem, choice.pairs, self.threshold, on_step,
-                    start=choice.estimate.parameters, **options,
-                )  # fmt: skip
-                return smaller._replace(path=choice.path)
+                if self.loss == "squared":
+                    return with_noise(self._choose(problem, on_step))
+                return robust_choice(problem, self.loss, lambda p: self._choose(p, on_step))
             except EstimationError as error:
-                raise DataError(f"the fit of {len(candidates)} terms failed: {error}") from None
+                count = len(problem.unknowns)
+                raise DataError(f"the fit of {count} terms failed: {error}") from None
+            except KeyboardInterrupt:
+                if not best:
+                    raise
+        verdict = f"interrupted after {len(best[0].path)} steps; this is the best so far"
+        estimate = replace(best[0].estimate, converged=False, message=verdict)
+        return best[0]._replace(estimate=estimate)
 
-    def _fit_adam(self, problem: TrajectoryProblem, candidates: list[Pair]):
+    def _choose(self, problem: TrajectoryProblem, on_step) -> Choice:
+        options, prices = {"iterations": self.iterations or 60}, term_prices(problem)
+        if self.selection is None:
+            return keep_all(problem, on_step, **options)
+        if self.selection == "threshold":
+            return by_threshold(problem, self.threshold, on_step, **options)
+        plain = self.selection == "bic" or problem.absolute
+        choice = (by_bic if plain else by_dependent_bic)(problem, prices, on_step, **options)
+        if self.selection == "l1":
+            return by_l1(choice, prices, on_step, **options)
+        if self.selection == "stability":
+            choice, self._shares = by_stability(choice, prices, self.seed, **options)
+        return choice
+
+    def _fit_adam(self, problem: TrajectoryProblem):
         from .adam import train
 
         training = train(
-            problem, candidates, penalty=self.penalty, threshold=self.threshold,
+            problem, penalty=self.penalty, threshold=self.threshold,
             iterations=self.iterations or 3000, learning_rate=self.learning_rate,
             scale_columns=self.scale_columns, seed=self.seed, progress=self.progress,
+            device=self.device,
         )  # fmt: skip
-        keep = np.flatnonzero(problem.contributions(candidates, training.theta) >= self.threshold)
-        pairs, theta = [candidates[i] for i in keep], training.theta[keep]
+        sizes = problem.contributions(range(len(training.theta)), training.theta)
+        keep = np.flatnonzero(sizes >= self.threshold)
+        theta = training.theta[keep]
         if self.refit:
-            estimate = problem.fit(pairs, theta)
+            estimate = problem.fit(keep, theta)
             training = replace(
                 training,
                 converged=training.converged and estimate.converged,
@@ -229,11 +319,11 @@ class ODENet:
         else:
             # the penalty biases θ, so its error has no simple covariance
             unknown = np.full((len(keep), len(keep)), np.nan)
-            estimate = Estimate(
-                theta, unknown, training.loss, len(problem.weights), len(training.history),
-                training.converged, training.verdict,
+            estimate = Fit(
+                theta, unknown, training.loss, problem.observations, len(training.history),
+                training.converged, training.verdict, problem.guess(),
             )  # fmt: skip
-        return Choice(pairs, estimate, []), training
+        return Choice(keep.tolist(), estimate, [], problem), training
 
     # --- results -----------------------------------------------------------------------------
 
@@ -244,8 +334,51 @@ class ODENet:
 
     @property
     def coefficients(self):
-        """Every candidate term: value, standard error, interval, kept; DataFrame."""
-        return self._fitted.coefficients(self.level)
+        """Every candidate term: value, standard error, interval, kept; DataFrame.
+
+        With ``units`` the unit of every coefficient stands last.
+        """
+        table = self._fitted.coefficients(self.level)
+        if self.units is not None:
+            table["unit"] = coefficient_units(self._fitted.library, self.units, table)
+        return table
+
+    @property
+    def rate_fit(self) -> RateFit:
+        """The rate constants of ``network``, its reactions and the fitted network.
+
+        Raises
+        ------
+        ODENetError
+            If it was not fitted with a network.
+        """
+        from .rates import RateFit
+
+        fitted = self._fitted
+        if self.network is None:
+            raise ODENetError("rates need candidate reactions; fit with network=")
+        return RateFit.of_unknowns(
+            self._chemistry.rate_map(fitted.library.names), fitted, self.level
+        )
+
+    @property
+    def rates(self):
+        """Each rate constant of ``network``: value, standard error, interval, kept; DataFrame."""
+        return self.rate_fit.rates
+
+    @property
+    def constants(self):
+        """Free constants inside the terms: value, standard error, interval; DataFrame."""
+        import pandas as pd
+
+        found = self._fitted.library.constants
+        values, errors = np.array(list(found.values())), self._constant_errors
+        reach = normal_quantile(self.level) * errors
+        return pd.DataFrame(
+            {"value": values, "standard error": errors, "lower": values - reach,
+             "upper": values + reach},
+            index=pd.Index(list(found), name="constant"),
+        )  # fmt: skip
 
     @property
     def theta(self):
@@ -256,6 +389,122 @@ class ODENet:
     def covariance(self):
         """Covariance of the errors of the kept coefficients, DataFrame by (equation, term)."""
         return self._fitted.covariance()
+
+    @property
+    def initial(self):
+        """State at the start of every experiment, as given or as estimated; DataArray."""
+        return self._fitted.initial()
+
+    @property
+    def support_path(self):
+        """Which terms survive as an L1 penalty ε grows (Eq. 2); DataFrame, one row an ε.
+
+        The coefficients of all candidates, in the user's units; those that the penalty has
+        dropped are exactly zero. ε is in units of the one that drops everything. Each term is
+        penalised in proportion to what it does, not to its bare coefficient.
+        """
+        return self._fitted.support_path()
+
+    # --- how sure ------------------------------------------------------------------------------
+
+    def bootstrap(
+        self, resamples: int = 200, *, method: str = "auto", selection: bool = False,
+        seed: int = 0, workers: int = 1,
+    ) -> Bootstrap:  # fmt: skip
+        """Return intervals from fits to resampled data.
+
+        Parameters
+        ----------
+        resamples : int
+            20 or more; a few hundred for intervals.
+        method : {"auto", "parametric", "residuals", "experiments"}
+            "parametric": errors drawn from their covariance around the fitted solution;
+            "residuals": what the fit leaves, drawn again; "experiments": whole experiments,
+            five or more; "auto": "parametric" where the errors are known, else "residuals".
+        selection : bool
+            Choose the terms anew in every resample (by BIC, near the fit): ``share`` then says
+            how often each survives, and a dropped term counts as zero.
+        seed : int
+        workers : int
+            Threads; the numbers do not depend on it.
+
+        Raises
+        ------
+        UncertaintyError
+            If the method does not fit the data, or the fit has no minimum to look around.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from chemnb.learning.library import monomials
+        >>> times, rng = np.linspace(0, 4, 9), np.random.default_rng(0)
+        >>> noisy = np.exp(-0.5 * times) + 0.01 * rng.standard_normal(9)
+        >>> model = ODENet(monomials(1)).fit((times, noisy), variables=["A"])
+        >>> found = model.bootstrap(50)
+        >>> list(found.coefficients.columns)
+        ['equation', 'term', 'value', 'standard error', 'lower', 'upper']
+        """
+        from .bootstrap import bootstrap
+
+        return bootstrap(
+            self._fitted, resamples, method=method, selection=selection, loss=self.loss,
+            seed=seed, level=self.level, workers=workers, progress=self.progress,
+        )  # fmt: skip
+
+    def identifiability(self) -> Identifiability:
+        """Return which coefficients, and combinations of them, the data determine.
+
+        Where some are not, it says which change of them leaves the solution as it is, and from
+        which starting state a further experiment would help.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from chemnb.learning.library import monomials
+        >>> times, rng = np.linspace(0, 4, 9), np.random.default_rng(0)
+        >>> noisy = np.exp(-0.5 * times) + 0.01 * rng.standard_normal(9)
+        >>> model = ODENet(monomials(1)).fit((times, noisy), variables=["A"])
+        >>> model.identifiability().determined
+        True
+        """
+        from .identifiability import identifiability
+
+        return identifiability(self._fitted, self.level)
+
+    def profile(self, *target: str, points=21) -> Profile:
+        """Return chi-square along one coefficient, all others fitted again at every point.
+
+        Its interval is where chi-square stays within the likelihood-ratio limit; a profile
+        that never reaches the limit is called not determined.
+
+        Parameters
+        ----------
+        target : str
+            Equation and term, such as ``profile("A", "A^2")``, or the name of a rate constant.
+        points : int or sequence of float
+            How many values to show around the interval, or which.
+
+        Raises
+        ------
+        UncertaintyError
+            If there is no such kept coefficient, or the fit has no minimum to look around.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from chemnb.learning.library import monomials
+        >>> times, rng = np.linspace(0, 4, 9), np.random.default_rng(0)
+        >>> noisy = np.exp(-0.5 * times) + 0.01 * rng.standard_normal(9)
+        >>> model = ODENet(monomials(1)).fit((times, noisy), variables=["A"])
+        >>> found = model.profile("A", "A", points=5)
+        >>> found.determined, len(found.table)
+        (True, 5)
+        """
+        from .profile import profile
+
+        return profile(self._fitted, target, points, self.level, self.iterations or 60)
+
+    # --- use ---------------------------------------------------------------------------------
 
     def equations(self, digits: int = 4) -> LearnedEquations:
         """Return the learned equations as SymPy equations with rounded coefficients."""
@@ -277,6 +526,23 @@ class ODENet:
             If the learned equations blow up from there.
         """
         return self._fitted.predict(initial, times)
+
+    def score(self, data, *, variables=None, initial=None, missing: bool = False) -> float:
+        """Return R² of the learned equations on data: the mean over the measured variables.
+
+        One minus the sum of squared misfits over that of the deviations from the mean. Starts
+        that are not given are estimated from the data, as in `fit`.
+
+        Parameters
+        ----------
+        data, variables, initial, missing
+            As in `fit`; an Ensemble counts by its means.
+        """
+        experiments = read_experiments(
+            data, variables, initial=initial, estimate=True, missing=missing, hidden=self.hidden
+        )
+        experiments = [replace(e, covariance=None) for e in experiments]
+        return r_squared(self._fitted, experiments)
 
     # --- display -----------------------------------------------------------------------------
 
@@ -307,79 +573,25 @@ class ODENet:
             raise ODENetError("this ODENet has learned nothing yet; call .fit(data) first")
         return self._result
 
-    def _check_options(self) -> None:
-        if not isinstance(self.library, Library):
-            raise ODENetError(f"library={self.library!r}; give a library such as monomials(2)")
-        for name, known in (
-            ("optimizer", ("lm", "adam")),
-            ("selection", ("auto", "bic", "threshold", None)),
-        ):
-            if getattr(self, name) not in known:
-                raise ODENetError(f"{name}={getattr(self, name)!r} is unknown; use one of {known}")
-        for name, (fits, wanted) in _NUMBERS.items():
-            value = getattr(self, name)
-            if value is None and name == "iterations":
-                continue
-            if not isinstance(value, Real) or isinstance(value, bool) or not fits(value):
-                raise ODENetError(f"{name}={value!r}; it must be {wanted}")
-        if self.optimizer == "adam" and self.selection == "bic":
-            raise ODENetError(
-                "optimizer='adam' drops terms by threshold; use selection='threshold', or "
-                "optimizer='lm'"
-            )
-        if self.optimizer == "adam" and self.nonnegative:
-            raise ODENetError("nonnegative needs optimizer='lm'; Adam knows no bounds")
+    @property
+    def _chemistry(self) -> Chemistry:
+        return Chemistry(**{option: getattr(self, option) for option in OPTIONS})
 
-    def _candidates(self, problem: TrajectoryProblem) -> tuple[list[Pair], list[str]]:
-        """Return the pairs that may be used, and the terms that are zero in all data."""
-        names, labels = problem.library.names, problem.library.labels
-        allowed = self._pairs(self.allowed or {}, problem.library, "allowed")
-        free = [row for row, name in enumerate(names) if name not in (self.allowed or {})]
-        everything = [(row, term) for row in range(len(names)) for term in range(len(labels))]
-        wanted = [pair for pair in everything if pair in allowed or pair[0] in free]
-        dead = [labels[term] for term in np.flatnonzero(problem.sizes == 0)]
-        pairs = [pair for pair in wanted if problem.sizes[pair[1]] > 0]
-        if not pairs:
-            raise ODENetError("no term is left to learn; allow at least one that is not always 0")
-        return pairs, dead
+    def _bound_library(self, names: Sequence[str]) -> Library:
+        """Return the library for the variables of the data; a network brings its own."""
+        if self.library is not None:
+            return self.library.bind(names)
+        try:
+            return self._chemistry.library(names)
+        except (ChemistryError, NetworkError, RatesError) as error:
+            raise ODENetError(str(error)) from None
 
-    def _nonnegative(self, problem: TrajectoryProblem, candidates: list[Pair]) -> set[Pair]:
-        if self.nonnegative is True:
-            return set(candidates)
-        return self._pairs(self.nonnegative or {}, problem.library, "nonnegative")
-
-    def _pairs(self, choice, library: Library, option: str) -> set[Pair]:
-        """Return the pairs that a mapping of equation -> terms names."""
-        if not isinstance(choice, Mapping):
-            raise ODENetError(
-                f"{option}={choice!r}; it must map equations to lists of terms: {{'A': ['B']}}"
-            )
-        result = set()
-        for name, terms in choice.items():
-            if name not in library.names:
-                raise ODENetError(
-                    f"{option} names the equation '{name}'{closest(name, library.names)}; "
-                    f"there are {listing(library.names)}"
-                )
-            for term in [terms] if isinstance(terms, str) else terms:
-                if term not in library.labels:
-                    raise ODENetError(
-                        f"{option}['{name}'] names the term '{term}'"
-                        f"{closest(term, library.labels)}; there are {listing(library.labels)}"
-                    )
-                result.add((library.names.index(name), library.labels.index(term)))
-        return result
-
-
-def _price(problem: TrajectoryProblem, candidates: list[Pair]) -> float:
-    """Return what a term must lower the misfit by to be kept.
-
-    The logarithm of the number of independent observations. Those are the stochastic runs,
-    where they are known; else the data, and then the choice among many terms is paid for as
-    well (extended BIC, Chen and Chen 2008, doi:10.1093/biomet/asn034).
-    """
-    runs = [e.runs for e in problem.experiments]
-    if None not in runs:
-        return float(np.log(max(sum(runs), 2)))
-    per_equation = max(Counter(row for row, _ in candidates).values())
-    return float(np.log(len(problem.weights)) + 2 * np.log(per_equation))
+    def _unknowns(self, scaling: Scaling) -> tuple[Unknowns, list[str]]:
+        """Return what is to be fitted, and the terms that are zero in all data."""
+        dead = np.flatnonzero(scaling.sizes == 0)
+        try:
+            unknowns = self._chemistry.tie(scaling.library, dead)
+            coefficient_units(scaling.library, self.units or {})
+        except (ChemistryError, NetworkError, RatesError, UnitError) as error:
+            raise ODENetError(str(error)) from None
+        return unknowns, [scaling.library.labels[term] for term in dead]

@@ -8,31 +8,40 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..networks.expressions import closest, listing
-
-
-class DataError(ValueError):
-    """Data from which nothing can be learned; the message says what, where and the fix."""
+from .series_checks import (
+    DataError,
+    check_finite,
+    check_times,
+    numbers,
+    read_covariance,
+    read_initial,
+)
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One time series with a known start.
+    """One time series and its start.
 
     Attributes
     ----------
     names : tuple of str
         The D variables.
     times : ndarray (T,)
-        After the start: increasing and above zero.
+        Increasing; after the start where that is exact, from the start on where it is not.
     values : ndarray (T, D)
+        NaN where nothing was measured.
     initial : ndarray (D,)
-        The state at t = 0, taken as exact.
+        The state at the origin: exact, or where ``free`` a first guess.
     covariance : ndarray (T*D, T*D), (T*D,) or None
         Of the errors of the values, time by time; a vector holds variances.
     runs : int or None
         How many stochastic runs the values are means of.
     dimension : str
         What the variables are, as a name of an axis.
+    free : ndarray of bool (D,) or None
+        Which entries of the start are to be estimated; None: none.
+    origin : float
+        Time of the start.
     """
 
     names: tuple[str, ...]
@@ -42,11 +51,14 @@ class Experiment:
     covariance: np.ndarray | None = None
     runs: int | None = None
     dimension: str = "variable"
+    free: np.ndarray | None = None
+    origin: float = 0.0
 
 
 def read_experiments(
-    data, variables=None, standard_errors=None, covariance=None, initial=None
-) -> list[Experiment]:
+    data, variables=None, standard_errors=None, covariance=None, initial=None,
+    *, estimate: bool = False, missing: bool = False, hidden: Sequence[str] = (),
+) -> list[Experiment]:  # fmt: skip
     """Return one `Experiment` for every time series in the data.
 
     Parameters
@@ -61,9 +73,18 @@ def read_experiments(
     covariance : array_like (time, variable, time, variable) or two-dimensional, optional
         Of the errors; a list with one entry an experiment. A value whose error is zero carries
         no weight: it is taken for one that cannot vary, such as a conserved sum.
-    initial : mapping or array_like (variable,), optional
-        The exact state at t = 0; a list with one entry an experiment. By default it is the
-        row at t = 0.
+    initial : mapping, array_like (variable,), "exact" or "estimated", optional
+        The exact state at t = 0; a list with one entry an experiment. "exact": it is the row
+        at t = 0. "estimated": the start is to be found with the coefficients, and the first
+        row is a measurement like the others.
+    estimate : bool
+        What holds where ``initial`` is not given: False, "exact"; True, "estimated" except for
+        an Ensemble and for values whose standard error at the first time is zero.
+    missing : bool
+        Whether NaN stands for a value that was not measured; else it is an error.
+    hidden : sequence of str
+        Variables that were never measured, after the others. Their start is estimated unless
+        ``initial`` gives it.
 
     Raises
     ------
@@ -76,6 +97,14 @@ def read_experiments(
     items = list(data) if several else [data]
     if not items:
         raise DataError("no data: the list of experiments is empty; give at least one time series")
+    if initial is None:
+        initial = "auto" if estimate else "exact"
+    if isinstance(initial, str):
+        if initial not in ("auto", "exact", "estimated"):
+            raise DataError(
+                f"initial={initial!r} is unknown; use 'exact', 'estimated', or give the values"
+            )
+        initial = [initial] * len(items) if several else initial
     extras = [
         _one_each(name, value, len(items), several)
         for name, value in (
@@ -85,7 +114,7 @@ def read_experiments(
     experiments = []
     for number, (item, *rest) in enumerate(zip(items, *extras, strict=True), start=1):
         where = f"experiment {number}" if several else "the data"
-        experiments.append(_read(item, variables, *rest, where))
+        experiments.append(_read(item, variables, *rest, where, missing, _names(hidden)))
     _check_alike(experiments)
     return experiments
 
@@ -110,7 +139,7 @@ def _nested(value: list) -> bool:
     return len(value) == 1 and (isinstance(value[0], Mapping) or np.ndim(value[0]) > 0)
 
 
-def _read(item, variables, errors, covariance, initial, where) -> Experiment:
+def _read(item, variables, errors, covariance, initial, where, missing, hidden) -> Experiment:
     names, times, values, covariance, start, runs, axis = _unpack(
         item, variables, covariance, where
     )
@@ -120,28 +149,86 @@ def _read(item, variables, errors, covariance, initial, where) -> Experiment:
             f"{where}: values of shape {values.shape} for {len(times)} times and the variables "
             f"{listing(names)}; the shape must be {(len(times), len(names))}"
         )
-    _check_finite(values, names, times, where)
-    if initial is not None:
-        start = read_initial(initial, names, where)
-    elif times[0] == 0:
-        start = values[0]
-    elif start is None:
+    check_finite(values, names, times, where, missing)
+    covariance = read_covariance(covariance, errors, values.shape, where, np.isnan(values))
+    if hidden:
+        names, values, covariance, start = _hide(names, values, covariance, start, hidden, where)
+    start, free = _start(initial, start, times, values, covariance, names, len(hidden), where)
+    later = times > (0 if not free.any() else -1)
+    if np.sum(times[later] > (times[0] if free.any() else 0)) == 0:
         raise DataError(
-            f"{where}: the first time is {times[0]:g} and the state at t = 0 is not known; "
-            "give it with initial=..., or shift the times so that the first is 0"
+            f"{where}: one point at t = {times[0]:g} shows no change; give at least one later time"
         )
-    later = times > 0
-    if not later.any():
-        raise DataError(
-            f"{where}: one point at t = 0 shows no change; give at least one later time"
-        )
-    covariance = _read_covariance(covariance, errors, values.shape, where)
     if covariance is not None:
         rows = np.repeat(later, len(names))
         covariance = covariance[rows] if covariance.ndim == 1 else covariance[np.ix_(rows, rows)]
-        if not covariance.any():
+        if not np.nan_to_num(covariance).any():
             raise DataError(f"{where}: every error is zero; give errors above 0, or none at all")
-    return Experiment(tuple(names), times[later], values[later], start, covariance, runs, axis)
+    origin = float(times[0]) if free.any() else 0.0
+    return Experiment(
+        tuple(names), times[later], values[later], start, covariance, runs, axis, free, origin
+    )
+
+
+def _start(initial, known, times, values, covariance, names, hidden, where):
+    """Return the start and which of its entries are to be estimated."""
+    measured = len(names) - hidden
+    first = np.where(np.isnan(values[0]), _first_finite(values), values[0])
+    if not isinstance(initial, str):
+        start = read_initial(initial, names, where, optional=names[measured:])
+        return np.where(np.isnan(start), first, start), np.isnan(start)
+    if initial == "auto" and known is not None:
+        initial = "exact"
+    if initial != "exact":
+        free = np.ones(len(names), dtype=bool)
+        if initial == "auto" and covariance is not None and times[0] == 0:
+            variances = covariance if covariance.ndim == 1 else np.diag(covariance)
+            # without an error: a start that was set, not measured
+            free = ~(variances[: len(names)] == 0)
+        return first, free
+    free = np.arange(len(names)) >= measured
+    if known is None:
+        if times[0] != 0:
+            raise DataError(
+                f"{where}: the first time is {times[0]:g} and the state at t = 0 is not known; "
+                "give it with initial=..., or shift the times so that the first is 0"
+            )
+        known = values[0]
+    gaps = np.isnan(known) & ~free
+    return np.where(np.isnan(known), first, known), free | gaps
+
+
+def _first_finite(values: np.ndarray) -> np.ndarray:
+    """Return the first measured value of every variable; 0 where there is none."""
+    seen = np.isfinite(values)
+    first = values[seen.argmax(axis=0), np.arange(values.shape[1])]
+    return np.where(seen.any(axis=0), first, 0.0)
+
+
+def _hide(names, values, covariance, start, hidden, where):
+    """Append variables that were never measured."""
+    for name in hidden:
+        if name in names:
+            raise DataError(
+                f"{where}: '{name}' is hidden, but the data have it; leave it out of one of them"
+            )
+    count, (rows, columns) = len(hidden), values.shape
+    wide = np.full((rows, columns + count), np.nan)
+    wide[:, :columns] = values
+    if covariance is not None:
+        kept = np.repeat(np.arange(rows) * (columns + count), columns)
+        kept += np.tile(np.arange(columns), rows)
+        size = wide.size
+        if covariance.ndim == 1:
+            grown = np.full(size, np.nan)
+            grown[kept] = covariance
+        else:
+            grown = np.zeros((size, size))
+            grown[np.ix_(kept, kept)] = covariance
+        covariance = grown
+    if start is not None:
+        start = np.concatenate([start, np.full(count, np.nan)])
+    return [*names, *hidden], wide, covariance, start
 
 
 def _unpack(item, variables, covariance, where):
@@ -171,7 +258,7 @@ def _unpack(item, variables, covariance, where):
             f"{where}: a {type(item).__name__} is no time series; give a DataArray with the "
             "dimension 'time', an Ensemble, a DataFrame, or (times, values)"
         )
-    times, values = _numbers(times, "times", where), _numbers(values, "values", where)
+    times, values = numbers(times, "times", where), numbers(values, "values", where)
     if values.ndim == 1:
         values = values[:, None]
     if labels is None:
@@ -184,7 +271,7 @@ def _unpack(item, variables, covariance, where):
     picks = _positions(_names(variables), names, where)
     if covariance is not None and len(picks) < len(names):
         size = values.shape
-        covariance = _read_covariance(covariance, None, size, where)
+        covariance = read_covariance(covariance, None, size, where)
         covariance = covariance.reshape(*size, *size)[:, picks][:, :, :, picks]
     return _names(variables), times, values[:, picks], covariance, None, None, axis
 
@@ -233,99 +320,6 @@ def _positions(chosen: list[str], names: list[str], where: str) -> list[int]:
                 f"{where} has no variable '{name}'{closest(name, names)}; it has {listing(names)}"
             )
     return [names.index(name) for name in chosen]
-
-
-def _numbers(array, what: str, where: str) -> np.ndarray:
-    if getattr(getattr(array, "dtype", None), "kind", "") in ("m", "M"):
-        raise DataError(f"{where}: the {what} are dates; convert them to numbers in one unit")
-    try:
-        return np.asarray(array, dtype=float)
-    except (TypeError, ValueError):
-        raise DataError(f"{where}: the {what} are not a regular table of numbers") from None
-
-
-def check_times(times: np.ndarray, where: str) -> None:
-    """Raise `DataError` unless the times are finite, increasing and zero or more."""
-    if times.ndim != 1 or len(times) == 0:
-        raise DataError(f"{where}: times of shape {times.shape}; give a plain list of times")
-    if not np.all(np.isfinite(times)):
-        raise DataError(f"{where}: a time is not a finite number; leave that row out")
-    if times[0] < 0:
-        raise DataError(f"{where}: the time {times[0]:g} is below 0; every experiment starts at 0")
-    wrong = np.flatnonzero(np.diff(times) <= 0)
-    if len(wrong):
-        i = int(wrong[0])
-        fault = "is repeated" if times[i + 1] == times[i] else f"comes after {times[i]:g}"
-        raise DataError(
-            f"{where}: the time {times[i + 1]:g} {fault}; times must increase: sort the rows, "
-            "average repeats, and give every experiment as an entry of its own in a list"
-        )
-
-
-def _check_finite(values, names, times, where) -> None:
-    missing = np.argwhere(~np.isfinite(values))
-    if len(missing):
-        row, column = missing[0]
-        raise DataError(
-            f"{where}: {len(missing)} value(s) are not finite numbers, the first is "
-            f"{values[row, column]} for '{names[column]}' at t = {times[row]:g}; "
-            "leave that time out or fill the gap"
-        )
-
-
-def read_initial(initial, names: list[str], where: str) -> np.ndarray:
-    """Return a state (D,) from a mapping of name -> value or a sequence of values."""
-    if isinstance(initial, Mapping):
-        for name in initial:
-            if name not in names:
-                raise DataError(
-                    f"{where}: initial names '{name}'{closest(name, names)}; "
-                    f"the variables are {listing(names)}"
-                )
-        missing = [name for name in names if name not in initial]
-        if missing:
-            raise DataError(f"{where}: initial gives no value for {listing(missing)}")
-        initial = [initial[name] for name in names]
-    start = _numbers(initial, "initial values", where)
-    if start.shape != (len(names),) or not np.all(np.isfinite(start)):
-        raise DataError(
-            f"{where}: initial must be {len(names)} finite number(s), one for each of "
-            f"{listing(names)}"
-        )
-    return start
-
-
-def _read_covariance(covariance, errors, shape, where) -> np.ndarray | None:
-    size = shape[0] * shape[1]
-    if errors is not None and covariance is not None:
-        raise DataError(f"{where}: give standard_errors or covariance, not both")
-    if errors is not None:
-        table = _numbers(errors, "standard errors", where)
-        table = np.broadcast_to(table, shape) if table.shape in ((), shape[1:]) else table
-        if table.shape != shape or not np.all(np.isfinite(table)) or np.any(table < 0):
-            raise DataError(
-                f"{where}: standard_errors must be finite, not negative, and of the shape of "
-                f"the values, {shape}; they have shape {table.shape}"
-            )
-        return table.ravel() ** 2
-    if covariance is None:
-        return None
-    table = _numbers(covariance, "covariances", where)
-    if table.size != size**2:
-        raise DataError(
-            f"{where}: a covariance of shape {table.shape}; it must be {shape + shape} "
-            f"or {(size, size)}, time by time"
-        )
-    table = table.reshape(size, size)
-    spread = np.abs(table).max()
-    if not np.isfinite(spread) or np.abs(table - table.T).max() > 1e-8 * spread:
-        raise DataError(f"{where}: the covariance is not finite and symmetric")
-    if np.linalg.eigvalsh(table)[0] < -1e-6 * spread:
-        raise DataError(
-            f"{where}: the covariance has a negative eigenvalue, so it is none; check its order: "
-            "all variables of the first time, then those of the second, and so on"
-        )
-    return table
 
 
 def _check_alike(experiments: list[Experiment]) -> None:
