@@ -1,6 +1,6 @@
 """chemnb: machine learning and multiscale modelling of chemical reactions, in both directions."""
 
-from . import models, paper, plots
+from . import explorers, models, paper, plots
 from .equations.dynamics import DynamicsError, integrate
 from .equations.linear_noise import linear_noise, linear_noise_correlations, stationary_linear_noise
 from .equations.moments import moment_labels
@@ -92,6 +92,7 @@ __all__ = [
     "coefficient_sensitivity",
     "derivative_correlations",
     "exchange_terms",
+    "explorers",
     "finite_state_projection",
     "first_passage",
     "fit_histograms",

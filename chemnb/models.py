@@ -52,6 +52,27 @@ def dimerisation(k1: float = 2.0, k2: float = 0.3, volume: float = 1.0) -> React
     return ReactionNetwork("2 A <-> B ; k1, k2", k1=k1, k2=k2, volume=volume)
 
 
+def schloegl(feed: float = 4.0, volume: float = 10.0) -> ReactionNetwork:
+    """Return Schloegl's autocatalytic reaction, which has two states to rest in.
+
+    Schloegl (1972), doi:10.1007/BF01379769; numbers chosen so that Eq. 8 rests at
+    concentrations 1/2 and 4 and is parted at 2.
+
+    Examples
+    --------
+    >>> schloegl().species
+    ('A',)
+    """
+    return ReactionNetwork(
+        """
+        2 A <-> 3 A ; 13, 6
+        0 <-> A     ; feed, 11
+        """,
+        feed=feed,
+        volume=volume,
+    )
+
+
 def lotka_volterra(
     birth: float = 1.0, predation: float = 0.01, death: float = 1.0
 ) -> ReactionNetwork:

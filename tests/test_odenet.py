@@ -197,7 +197,7 @@ def test_four_variables():
 
 def test_a_start_that_blows_up_is_drawn_to_zero():
     problem = ODENet(monomials(2)).fit(DECAY, variables=["A"])._fitted.problem
-    estimate = problem.fit([(0, 0), (0, 1)], np.array([30.0, 30.0]))
+    estimate = problem.fit([0, 1], np.array([30.0, 30.0]))
     assert estimate.converged
     np.testing.assert_allclose(estimate.parameters, [-0.5, 0.0], atol=1e-6)
 

@@ -224,3 +224,33 @@ def test_no_warning_reaches_the_reader(recwarn):
         with pytest.raises(SolverError):
             LOGISTIC.solve([1.0, 1.0], start, [2.0])
     assert not recwarn.list
+
+
+# --- linear equations, exactly -------------------------------------------------------------------
+
+LINEAR = PolynomialSystem(["a", "b"], [(0, {0: 1}), (1, {0: 1}), (1, {1: 1}), (0, {})])
+
+
+@pytest.mark.parametrize("times", [np.linspace(0, 20, 41), np.array([0.3, 1.0, 4.5])])
+def test_the_propagator_agrees_with_the_solver(times, monkeypatch):
+    theta, weights = np.array([0.01, 1.0, -0.3, 0.2]), np.arange(12.0).reshape(4, 3) / 10
+    exact = LINEAR.solve_with_sensitivities(theta, [10, 0], times, weights)
+    monkeypatch.setattr("chemnb.equations.polynomials.pays", lambda *_: False)
+    stepped = LINEAR.solve_with_sensitivities(theta, [10, 0], times, weights)
+    for ours, theirs in zip(exact, stepped, strict=True):
+        assert np.allclose(ours, theirs, rtol=1e-6, atol=1e-6)
+
+
+def test_even_grids_need_one_exponential(monkeypatch):
+    import scipy.linalg
+
+    calls = []
+    real = scipy.linalg.expm
+    monkeypatch.setattr(scipy.linalg, "expm", lambda m: calls.append(1) or real(m))
+    LINEAR.solve_with_sensitivities(np.ones(4), [1, 0], np.linspace(0, 1, 37)[1:])
+    assert len(calls) == 1
+
+
+def test_linear_growth_beyond_all_numbers_is_an_error():
+    with pytest.raises(SolverError, match="beyond t = 1 of 4"):
+        LINEAR.solve_with_sensitivities([500.0, 1, 1, 0], [1, 0], [1.0, 2.0, 4.0])

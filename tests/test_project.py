@@ -143,6 +143,7 @@ FLOORS = (
     {"projection", "sampling"},
     {"learning"},
     {"reduction"},
+    {"explorers"},
     {"__init__"},
 )
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from .propagator import linear_path, pays
+
 
 class SolverError(RuntimeError):
     """An initial-value problem that could not be solved; the message says how far it got."""
@@ -132,6 +134,9 @@ class PolynomialSystem:
         theta = np.asarray(theta, dtype=float)
         weights = np.eye(len(theta)) if weights is None else np.asarray(weights, dtype=float)
         n, p = len(self.names), weights.shape[1]
+        times = np.asarray(times, dtype=float)
+        if self.is_linear and pays(n, p, times):
+            return self._linear_path(theta, np.asarray(initial, dtype=float), times, weights)
         rows = np.zeros((n, len(theta)))
         rows[self._rows, np.arange(len(theta))] = 1.0
 
@@ -148,6 +153,19 @@ class PolynomialSystem:
         start = np.concatenate([np.asarray(initial, dtype=float), np.zeros(n * p)])
         path = _integrate(rhs, jacobian, start, times, rtol, atol)
         return path[:, :n], path[:, n:].reshape(-1, n, p)
+
+    def _linear_path(self, theta, initial, times, weights) -> tuple[np.ndarray, np.ndarray]:
+        n = len(self.names)
+        cells = np.zeros((len(theta), n + 1, n + 1))  # dA/dθ; the last variable stays 1
+        for term, (row, factors) in enumerate(self.terms):
+            cells[term, row, next(iter(factors), n)] = 1.0
+        with np.errstate(all="ignore"):
+            values, slopes = linear_path(
+                np.tensordot(theta, cells, 1), np.tensordot(weights.T, cells, 1),
+                np.append(initial, 1.0), times,
+            )  # fmt: skip
+        _check_finite(values, slopes, times)
+        return values[:, :n], slopes[:, :n]
 
     def _table(self, factors: Sequence[Mapping[int, int]]) -> np.ndarray:
         """Return factor positions (terms, degree) into [y, 1, 1/y]."""
@@ -188,12 +206,21 @@ def _integrate(rhs, jacobian, start, times, rtol, atol) -> np.ndarray:
         )  # fmt: skip
     if info["message"] != "Integration successful." or not np.all(np.isfinite(path)):
         solved = (info["tcur"] >= grid[1:]) & np.isfinite(path[1:]).all(axis=1)
-        reached = grid[int(np.argmin([*solved, False]))]
-        raise SolverError(
-            f"the equations could not be solved beyond t = {reached:g} of {grid[-1]:g}; "
-            "they may blow up: check the signs and sizes of the coefficients"
-        )
+        raise _given_up(grid[int(np.argmin([*solved, False]))], grid[-1])
     return path if times[0] == 0 else path[1:]
+
+
+def _given_up(reached: float, end: float) -> SolverError:
+    return SolverError(
+        f"the equations could not be solved beyond t = {reached:g} of {end:g}; "
+        "they may blow up: check the signs and sizes of the coefficients"
+    )
+
+
+def _check_finite(values, slopes, times) -> None:
+    solved = np.isfinite(values).all(axis=1) & np.isfinite(slopes).all(axis=(1, 2))
+    if not solved.all():
+        raise _given_up(np.append(0.0, times)[int(np.argmin(solved))], times[-1])
 
 
 def _block_diagonal(block: np.ndarray, copies: int) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import inspect
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
@@ -13,12 +12,14 @@ import numpy as np
 
 from ..networks.expressions import closest, listing
 from ..progress import progress_bar
-from .estimation import Estimate, EstimationError
+from .estimation import EstimationError
 from .learned import Learned, LearnedEquations, Report, make_report
 from .library import Library
+from .scaling import Scaling
 from .selection import Choice, by_bic, by_threshold, keep_all
 from .timeseries import DataError, read_experiments
-from .trajectories import Pair, TrajectoryProblem
+from .trajectories import Fit, TrajectoryProblem
+from .unknowns import Pair, Unknowns
 
 
 class ODENetError(ValueError):
@@ -102,6 +103,7 @@ class ODENet:
         penalty: float = 1e-3,
         allowed: Mapping[str, Sequence[str]] | None = None,
         nonnegative: bool | Mapping[str, Sequence[str]] | None = None,
+        hidden: Sequence[str] = (),
         level: float = 0.95,
         iterations: int | None = None,
         learning_rate: float = 0.05,
@@ -112,7 +114,7 @@ class ODENet:
     ) -> None:
         self.library, self.optimizer, self.selection = library, optimizer, selection
         self.threshold, self.penalty, self.level = threshold, penalty, level
-        self.allowed, self.nonnegative = allowed, nonnegative
+        self.allowed, self.nonnegative, self.hidden = allowed, nonnegative, hidden
         self.iterations, self.learning_rate = iterations, learning_rate
         self.scale_columns, self.refit = scale_columns, refit
         self.seed, self.progress = seed, progress
@@ -136,8 +138,9 @@ class ODENet:
     # --- learning ----------------------------------------------------------------------------
 
     def fit(
-        self, data, *, variables=None, standard_errors=None, covariance=None, initial=None
-    ) -> ODENet:
+        self, data, *, variables=None, standard_errors=None, covariance=None, initial=None,
+        missing: bool = False,
+    ) -> ODENet:  # fmt: skip
         """Learn the equations.
 
         Parameters
@@ -159,32 +162,30 @@ class ODENet:
             If an option is out of range or names an unknown equation or term.
         """
         self._check_options()
-        experiments = read_experiments(data, variables, standard_errors, covariance, initial)
-        library = self.library.bind(experiments[0].names)
-        problem = TrajectoryProblem(library, experiments)
-        candidates, dead = self._candidates(problem)
-        if len(candidates) > len(problem.weights):
+        experiments = read_experiments(
+            data, variables, standard_errors, covariance, initial,
+            estimate=self.optimizer == "lm", missing=missing, hidden=self.hidden,
+        )  # fmt: skip
+        scaling = Scaling(self.library.bind(experiments[0].names), experiments)
+        unknowns, dead = self._unknowns(scaling)
+        problem = TrajectoryProblem(scaling, unknowns)
+        if len(unknowns) > problem.observations:
             raise DataError(
-                f"{len(problem.weights)} independent data for {len(candidates)} coefficients; "
+                f"{problem.observations} independent data for {len(unknowns)} coefficients; "
                 "give more times or experiments, a lower degree, or restrict terms with allowed="
             )
         if self.optimizer == "adam":
-            choice, training = self._fit_adam(problem, candidates)
+            choice, training = self._fit_adam(problem)
         else:
-            choice, training = self._fit_lm(problem, candidates), None
-        factors = problem.factors(choice.pairs)
+            choice, training = self._fit_lm(problem), None
         self._result = Learned(
-            problem, candidates, choice.pairs, choice.estimate.parameters,
-            choice.estimate.covariance * np.outer(factors, factors),
-            make_report(problem, candidates, choice, training, dead),
+            problem, choice.chosen, choice.estimate.parameters, choice.estimate.covariance,
+            choice.estimate.starts, make_report(problem, choice, training, dead),
         )  # fmt: skip
         return self
 
-    def _fit_lm(self, problem: TrajectoryProblem, candidates: list[Pair]) -> Choice:
-        options = {
-            "nonnegative": self._nonnegative(problem, candidates),
-            "iterations": self.iterations or 60,
-        }
+    def _fit_lm(self, problem: TrajectoryProblem) -> Choice:
+        options = {"iterations": self.iterations or 60}
         with progress_bar(None, "ODENet", "step", self.progress) as bar:
 
             def on_step(terms, loss):
@@ -193,34 +194,32 @@ class ODENet:
 
             try:
                 if self.selection is None:
-                    return keep_all(problem, candidates, **options)
+                    return keep_all(problem, **options)
                 if self.selection == "threshold":
-                    return by_threshold(problem, candidates, self.threshold, on_step, **options)
-                price = _price(problem, candidates)
-                choice = by_bic(problem, candidates, price, on_step, **options)
+                    return by_threshold(problem, self.threshold, on_step, **options)
+                choice = by_bic(problem, _price(problem), on_step, **options)
                 if self.selection == "bic" or problem.absolute:
                     return choice
                 # errors that are not independent make BIC keep small terms
-                smaller = by_threshold(
-                    problem, choice.pairs, self.threshold, on_step,
-                    start=choice.estimate.parameters, **options,
-                )  # fmt: skip
+                smaller = by_threshold(problem, self.threshold, on_step, start=choice, **options)
                 return smaller._replace(path=choice.path)
             except EstimationError as error:
-                raise DataError(f"the fit of {len(candidates)} terms failed: {error}") from None
+                count = len(problem.unknowns)
+                raise DataError(f"the fit of {count} terms failed: {error}") from None
 
-    def _fit_adam(self, problem: TrajectoryProblem, candidates: list[Pair]):
+    def _fit_adam(self, problem: TrajectoryProblem):
         from .adam import train
 
         training = train(
-            problem, candidates, penalty=self.penalty, threshold=self.threshold,
+            problem, penalty=self.penalty, threshold=self.threshold,
             iterations=self.iterations or 3000, learning_rate=self.learning_rate,
             scale_columns=self.scale_columns, seed=self.seed, progress=self.progress,
         )  # fmt: skip
-        keep = np.flatnonzero(problem.contributions(candidates, training.theta) >= self.threshold)
-        pairs, theta = [candidates[i] for i in keep], training.theta[keep]
+        sizes = problem.contributions(range(len(training.theta)), training.theta)
+        keep = np.flatnonzero(sizes >= self.threshold)
+        theta = training.theta[keep]
         if self.refit:
-            estimate = problem.fit(pairs, theta)
+            estimate = problem.fit(keep, theta)
             training = replace(
                 training,
                 converged=training.converged and estimate.converged,
@@ -229,11 +228,11 @@ class ODENet:
         else:
             # the penalty biases θ, so its error has no simple covariance
             unknown = np.full((len(keep), len(keep)), np.nan)
-            estimate = Estimate(
-                theta, unknown, training.loss, len(problem.weights), len(training.history),
-                training.converged, training.verdict,
+            estimate = Fit(
+                theta, unknown, training.loss, problem.observations, len(training.history),
+                training.converged, training.verdict, problem.guess(),
             )  # fmt: skip
-        return Choice(pairs, estimate, []), training
+        return Choice(keep.tolist(), estimate, []), training
 
     # --- results -----------------------------------------------------------------------------
 
@@ -330,23 +329,23 @@ class ODENet:
         if self.optimizer == "adam" and self.nonnegative:
             raise ODENetError("nonnegative needs optimizer='lm'; Adam knows no bounds")
 
-    def _candidates(self, problem: TrajectoryProblem) -> tuple[list[Pair], list[str]]:
-        """Return the pairs that may be used, and the terms that are zero in all data."""
-        names, labels = problem.library.names, problem.library.labels
-        allowed = self._pairs(self.allowed or {}, problem.library, "allowed")
+    def _unknowns(self, scaling: Scaling) -> tuple[Unknowns, list[str]]:
+        """Return what is to be fitted, and the terms that are zero in all data."""
+        names, labels = scaling.library.names, scaling.library.labels
+        allowed = self._pairs(self.allowed or {}, scaling.library, "allowed")
         free = [row for row, name in enumerate(names) if name not in (self.allowed or {})]
         everything = [(row, term) for row in range(len(names)) for term in range(len(labels))]
         wanted = [pair for pair in everything if pair in allowed or pair[0] in free]
-        dead = [labels[term] for term in np.flatnonzero(problem.sizes == 0)]
-        pairs = [pair for pair in wanted if problem.sizes[pair[1]] > 0]
+        dead = [labels[term] for term in np.flatnonzero(scaling.sizes == 0)]
+        pairs = [pair for pair in wanted if scaling.sizes[pair[1]] > 0]
         if not pairs:
             raise ODENetError("no term is left to learn; allow at least one that is not always 0")
-        return pairs, dead
-
-    def _nonnegative(self, problem: TrajectoryProblem, candidates: list[Pair]) -> set[Pair]:
         if self.nonnegative is True:
-            return set(candidates)
-        return self._pairs(self.nonnegative or {}, problem.library, "nonnegative")
+            bounded = set(pairs)
+        else:
+            bounded = self._pairs(self.nonnegative or {}, scaling.library, "nonnegative")
+        shown = [f"{names[row]}: {labels[term]}" for row, term in pairs]
+        return Unknowns.free(pairs, bounded, shown), dead
 
     def _pairs(self, choice, library: Library, option: str) -> set[Pair]:
         """Return the pairs that a mapping of equation -> terms names."""
@@ -371,7 +370,7 @@ class ODENet:
         return result
 
 
-def _price(problem: TrajectoryProblem, candidates: list[Pair]) -> float:
+def _price(problem: TrajectoryProblem) -> float:
     """Return what a term must lower the misfit by to be kept.
 
     The logarithm of the number of independent observations. Those are the stochastic runs,
@@ -381,5 +380,5 @@ def _price(problem: TrajectoryProblem, candidates: list[Pair]) -> float:
     runs = [e.runs for e in problem.experiments]
     if None not in runs:
         return float(np.log(max(sum(runs), 2)))
-    per_equation = max(Counter(row for row, _ in candidates).values())
-    return float(np.log(len(problem.weights)) + 2 * np.log(per_equation))
+    per_equation = int(problem.unknowns.equations.sum(axis=1).max())
+    return float(np.log(problem.observations) + 2 * np.log(per_equation))

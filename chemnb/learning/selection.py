@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import chain, combinations, islice
 from typing import NamedTuple
 
 import numpy as np
 
 from ..equations.polynomials import SolverError
-from .estimation import Estimate
-from .trajectories import CURVES, Pair, TrajectoryProblem, least_squares
+from .curves import CURVES
+from .estimation import least_squares
+from .trajectories import Fit, Linearised, TrajectoryProblem
 
 _SUBSETS_UP_TO = 6  # terms an equation of which all combinations are looked at
 _TRIAL_ITERATIONS = 15
@@ -20,67 +21,74 @@ _CLOSE = 2.0  # differences in BIC below this are called "not worth more than a 
 
 
 class Choice(NamedTuple):
-    """The terms that were kept, and their fit.
+    """The unknowns that were kept, and their fit.
 
     Attributes
     ----------
-    pairs : list of (equation, term)
-    estimate : Estimate
+    chosen : list of int
+        Positions of the unknowns.
+    estimate : Fit
     path : list of (number of terms, score)
         What was gone through: BIC, or the sum of squares.
     """
 
-    pairs: list[Pair]
-    estimate: Estimate
+    chosen: list[int]
+    estimate: Fit
     path: list[tuple[int, float]]
 
 
-def keep_all(problem: TrajectoryProblem, candidates: Sequence[Pair], **options) -> Choice:
-    """Fit all candidates and drop nothing."""
-    pairs = list(candidates)
-    estimate = problem.fit(pairs, problem.start(pairs), **options)
-    return Choice(pairs, estimate, [(len(pairs), estimate.chi_square)])
+def _silent(terms: int, loss: float) -> None:
+    """Report no step."""
+
+
+def keep_all(problem: TrajectoryProblem, **options) -> Choice:
+    """Fit all unknowns and drop nothing."""
+    chosen = list(range(len(problem.unknowns)))
+    estimate = problem.fit(chosen, problem.start(chosen), **options)
+    return Choice(chosen, estimate, [(len(chosen), estimate.chi_square)])
 
 
 def by_threshold(
     problem: TrajectoryProblem,
-    candidates: Sequence[Pair],
     threshold: float,
-    on_step: Callable[[int, float], None] = lambda terms, loss: None,
+    on_step: Callable[[int, float], None] = _silent,
     *,
-    start: np.ndarray | None = None,
+    start: Choice | None = None,
     **options,
 ) -> Choice:
     """Drop the smallest term of each equation, refit, and go on until all are large.
 
     Size is coefficient times column norm relative to the largest term of the same equation,
     so that units play no role. One term at a time: after each refit the others change.
-    ``start`` is a first θ of the candidates where one is known.
+    ``start`` is a choice with its fit from which to go on.
     """
-    pairs, path = list(candidates), []
-    theta = problem.start(pairs) if start is None else start
+    chosen, path, starts = list(range(len(problem.unknowns))), [], None
+    if start is None:
+        u = problem.start(chosen)
+    else:
+        chosen, u, starts = start.chosen, start.estimate.parameters, start.estimate.starts
+    enters = problem.unknowns.equations
     while True:
-        estimate = problem.fit(pairs, theta, **options)
-        path.append((len(pairs), estimate.chi_square))
-        on_step(len(pairs), estimate.chi_square)
-        sizes = problem.contributions(pairs, estimate.parameters)
+        estimate = problem.fit(chosen, u, starts, **options)
+        path.append((len(chosen), estimate.chi_square))
+        on_step(*path[-1])
+        sizes = problem.contributions(chosen, estimate.parameters)
         drop = set()
-        for row in {row for row, _ in pairs}:
-            members = [i for i, pair in enumerate(pairs) if pair[0] == row]
-            smallest = min(members, key=lambda i: sizes[i])
-            if sizes[smallest] < threshold:
+        for row in enters:
+            members = [i for i, unknown in enumerate(chosen) if row[unknown]]
+            smallest = min(members, key=lambda i: sizes[i], default=None)
+            if smallest is not None and sizes[smallest] < threshold:
                 drop.add(smallest)
         if not drop:
-            return Choice(pairs, estimate, path)
-        theta = np.delete(estimate.parameters, list(drop))
-        pairs = [pair for i, pair in enumerate(pairs) if i not in drop]
+            return Choice(chosen, estimate, path)
+        u, starts = np.delete(estimate.parameters, list(drop)), estimate.starts
+        chosen = [unknown for i, unknown in enumerate(chosen) if i not in drop]
 
 
 def by_bic(
     problem: TrajectoryProblem,
-    candidates: Sequence[Pair],
     penalty: float,
-    on_step: Callable[[int, float], None] = lambda terms, loss: None,
+    on_step: Callable[[int, float], None] = _silent,
     **options,
 ) -> Choice:
     """Choose the terms with the lowest BIC = misfit + ``penalty`` a term.
@@ -90,16 +98,15 @@ def by_bic(
     linearised trajectories, and the promising ones are fitted through the solver, until none
     of them lowers the BIC. No threshold is involved.
     """
-    search = _Search(problem, list(candidates), penalty, options)
-    weak = [search.linear(*problem.weak_form(candidates, curve)) for curve in CURVES]
+    search = _Search(problem, penalty, options)
+    weak = [search.linear(problem.weak_form(curve)) for curve in CURVES]
     current = min((linear.search() for linear in weak), key=lambda chosen: search.fit(chosen)[0])
     score, estimate = search.fit(current)
     path = [(len(current), score)]
     while True:
         on_step(*path[-1])
-        pairs = search.pairs(current)
         try:
-            near = search.linear(*problem.linearised(pairs, estimate.parameters, candidates))
+            near = search.linear(problem.linearised(sorted(current), estimate))
         except SolverError:
             break
         trials = [(*search.fit(trial, near), trial) for trial in near.promising(current, score)]
@@ -108,37 +115,33 @@ def by_bic(
         score, estimate, current = min(trials, key=lambda trial: trial[0])
         path.append((len(current), score))
     if not estimate.converged:
-        estimate = problem.fit(pairs, estimate.parameters, **options)
-    return Choice(pairs, estimate, path)
+        estimate = problem.fit(sorted(current), estimate.parameters, estimate.starts, **options)
+    return Choice(sorted(current), estimate, path)
 
 
 class _Search:
     """The fits that `by_bic` makes, each made once."""
 
-    def __init__(self, problem, candidates, penalty, options) -> None:
-        self.problem, self.candidates, self.penalty = problem, candidates, penalty
+    def __init__(self, problem: TrajectoryProblem, penalty: float, options) -> None:
+        self.problem, self.penalty = problem, penalty
         iterations = min(_TRIAL_ITERATIONS, options.get("iterations", _TRIAL_ITERATIONS))
         self.options = options | {"iterations": iterations}
-        self._equations = [row for row, _ in candidates]
-        self._bounded = [pair in options.get("nonnegative", ()) for pair in candidates]
-        self._known: dict[frozenset[int], tuple[float, Estimate]] = {}
+        self._known: dict[frozenset[int], tuple[float, Fit]] = {}
 
-    def pairs(self, chosen: frozenset[int]) -> list[Pair]:
-        return [self.candidates[i] for i in sorted(chosen)]
+    def linear(self, linearised: Linearised) -> _Linear:
+        return _Linear(self.problem, linearised, self.penalty)
 
-    def linear(self, matrix: np.ndarray, target: np.ndarray) -> _Linear:
-        return _Linear(
-            self.problem, matrix, target, self._equations, self._bounded, self.penalty
-        )  # fmt: skip
-
-    def fit(self, chosen: frozenset[int], linear: _Linear | None = None) -> tuple[float, Estimate]:
+    def fit(self, chosen: frozenset[int], linear: _Linear | None = None) -> tuple[float, Fit]:
         """Return the BIC and the fit of a choice, started at a linear problem's solution."""
         if chosen not in self._known:
-            pairs = self.pairs(chosen)
-            start = self.problem.start(pairs) if linear is None else linear.solve(chosen)
-            estimate = self.problem.fit(pairs, start, **self.options)
+            picks, starts = sorted(chosen), None
+            if linear is None:
+                u = self.problem.start(picks)
+            else:
+                u, starts = linear.solution(picks)
+            estimate = self.problem.fit(picks, u, starts, **self.options)
             misfit = _misfit(self.problem, estimate.chi_square, estimate.observations)
-            self._known[chosen] = misfit + self.penalty * len(pairs), estimate
+            self._known[chosen] = misfit + self.penalty * len(picks), estimate
         return self._known[chosen]
 
 
@@ -152,11 +155,13 @@ def _misfit(problem: TrajectoryProblem, loss: float, observations: int) -> float
 class _Linear:
     """BIC of any choice of columns of one linear least-squares problem."""
 
-    def __init__(self, problem, matrix, target, equations, bounded, penalty) -> None:
-        self.problem, self.penalty, self.rows = problem, penalty, len(target)
-        self.equations, self.bounded = np.array(equations), np.array(bounded)
+    def __init__(self, problem: TrajectoryProblem, near: Linearised, penalty: float) -> None:
+        self.problem, self.near, self.penalty = problem, near, penalty
+        self.rows, self.groups = problem.observations, problem.unknowns.equations
+        matrix, target = near.matrix, near.target
         self.scale = np.linalg.norm(matrix, axis=0)
         self.scale[self.scale == 0] = 1.0
+        self.bounds = problem.nonnegative / self.scale
         width = len(self.scale)
         # a trace of ridge gives every choice of columns full rank
         padded = np.block([[matrix / self.scale, target[:, None]],
@@ -166,10 +171,12 @@ class _Linear:
         self.matrix, self.target = triangle[:, :-1], triangle[:, -1]
         self._scores: dict[frozenset[int], float] = {}
 
-    def solve(self, chosen: frozenset[int]) -> np.ndarray:
-        """Return the coefficients of the chosen columns, in order."""
-        picks = sorted(chosen)
-        return least_squares(self.matrix[:, picks], self.target) / self.scale[picks]
+    def solution(self, picks: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the best values of some unknowns, and the starts that go with them."""
+        best = least_squares(self.matrix[:, picks], self.target) / self.scale[picks]
+        full = np.zeros(len(self.scale))
+        full[picks] = best
+        return best, self.near.starts(full)
 
     def score(self, chosen: frozenset[int]) -> float:
         """Return the BIC of the chosen columns; infinite where a bound is crossed.
@@ -180,7 +187,7 @@ class _Linear:
             picks = sorted(chosen)
             best = least_squares(self.matrix[:, picks], self.target)
             loss = float(np.sum((self.target - self.matrix[:, picks] @ best) ** 2))
-            crossed = np.any(best[self.bounded[picks]] < 0)
+            crossed = np.any(self.bounds[:, picks] @ best < 0)
             self._scores[chosen] = np.inf if crossed else self._bic(loss, len(picks))
         return self._scores[chosen]
 
@@ -237,8 +244,8 @@ class _Linear:
         A small equation is filled anew in all ways.
         """
         moves = {}
-        for equation in np.unique(self.equations):
-            members = frozenset(np.flatnonzero(self.equations == equation).tolist())
+        for group in self.groups:
+            members = frozenset(np.flatnonzero(group).tolist())
             bare = chosen - members
             bases = {chosen - {i} for i in chosen & members} | {bare | {i} for i in members}
             for base in bases:

@@ -1,0 +1,31 @@
+"""Figures under sliders: one for every numbered notebook, each a function that can be called.
+
+`ALL` lists them in the order of the notebooks.
+"""
+
+from .clones import clones
+from .controls import ExplorerError
+from .enzyme import enzyme
+from .experiments import experiments
+from .ladder import ladder
+from .landscape import landscape
+from .round_trip import round_trip
+from .separation import separation
+from .volume import volume
+from .wells import wells
+from .workers import workers
+
+ALL = (
+    round_trip,
+    landscape,
+    volume,
+    clones,
+    wells,
+    experiments,
+    ladder,
+    separation,
+    enzyme,
+    workers,
+)
+
+__all__ = ["ALL", "ExplorerError", *(explorer.name for explorer in ALL)]

@@ -1,0 +1,135 @@
+"""Solutions of θΓ(y) from many starts at once, with their derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..equations.polynomials import SolverError, _integrate
+from .library import Library
+from .unknowns import Pair
+
+_RTOL, _ATOL = 1e-8, 1e-10
+_BLOWN_UP = 1e3  # in units of the largest value of a variable in the data
+
+
+class Shooter:
+    """Solves dy/dt = θΓ(y), with θ = V u + θ0, for many starts and times.
+
+    Polynomial terms run through a compiled explicit scheme; where that needs too many steps
+    the equations are stiff, and an implicit one (LSODA) takes over for good. All other terms
+    take the implicit one, from ``library.evaluate`` and ``library.gradient``.
+
+    Parameters
+    ----------
+    library : Library
+    pairs : sequence of (equation, term)
+    matrix, offset : ndarray (pairs, unknowns), (pairs,)
+        V and θ0, scaled.
+    """
+
+    def __init__(
+        self, library: Library, pairs: Sequence[Pair], matrix: np.ndarray, offset: np.ndarray
+    ) -> None:
+        self.library, self.pairs, self.matrix, self.offset = library, pairs, matrix, offset
+        rows, terms = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        self._rows, self._terms = rows, np.ascontiguousarray(terms)
+        self.stiff = False
+        try:
+            factors = library.factor_table()
+        except NotImplementedError:
+            self.stiff = True
+            return
+        tied, columns = np.nonzero(matrix)
+        first = np.searchsorted(tied, np.arange(len(pairs) + 1)).astype(np.int64)
+        self._factors = np.ascontiguousarray(factors[terms], dtype=np.int64)
+        self._ties = first, columns.astype(np.int64), matrix[tied, columns]
+
+    def __call__(
+        self, u: np.ndarray, starts: np.ndarray, first: np.ndarray, times: np.ndarray,
+        with_starts: bool = True,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+        """Return values (N, D), and their derivatives by u (N, D, P) and start (N, D, D).
+
+        ``times`` hold those of trajectory w, since its start, from ``first[w]`` on.
+
+        Raises
+        ------
+        SolverError
+            If a solution runs away.
+        """
+        theta = self.matrix @ u + self.offset
+        if not self.stiff:
+            path = self._explicit(theta, starts, first, times, with_starts)
+        if self.stiff:
+            path = self._implicit(theta, starts, first, times, with_starts)
+        known = 1 + self.matrix.shape[1]
+        return path[..., 0], path[..., 1:known], path[..., known:]
+
+    def _explicit(self, theta, starts, first, times, with_starts):
+        from .._kernels.shooting import BLOWN_UP, TOO_MANY_STEPS, shoot
+
+        path, status = shoot(
+            starts, first, times, (self._rows, self._factors, theta, *self._ties),
+            self.matrix.shape[1], with_starts, _RTOL, _ATOL, _BLOWN_UP,
+        )  # fmt: skip
+        if (status == BLOWN_UP).any() or not np.isfinite(path[..., 0]).all():
+            raise SolverError("the solution leaves the range of the data by far")
+        self.stiff = bool((status == TOO_MANY_STEPS).any())
+        return path
+
+    def _implicit(self, theta, starts, first, times, with_starts):
+        n, known = len(self.library.names), self.matrix.shape[1]
+        width = 1 + known + (n if with_starts else 0)
+        result = np.empty((len(times), n, width))
+        for w, start in enumerate(starts):
+            mine = slice(first[w], first[w + 1])
+            z = np.zeros((n, width))
+            z[:, 0] = start
+            if with_starts:
+                z[:, 1 + known :] = np.eye(n)
+            result[mine] = self._trajectory(theta, z, times[mine])
+        return result
+
+    def _trajectory(self, theta, z, times):
+        n, width = z.shape
+        rows = np.zeros((n, len(theta)))
+        rows[self._rows, np.arange(len(theta))] = 1.0
+
+        def jacobian(y):
+            return rows @ (theta[:, None] * self._gradient(y))
+
+        def slope(_, flat):
+            z = flat.reshape(n, width)
+            if not np.abs(z[:, 0]).max() < _BLOWN_UP:
+                raise SolverError("the solution leaves the range of the data by far")
+            terms = self.library.evaluate(z[:, 0])[self._terms]
+            change = jacobian(z[:, 0]) @ z
+            change[:, 0] = rows @ (theta * terms)
+            change[:, 1 : 1 + self.matrix.shape[1]] += (rows * terms) @ self.matrix
+            return change.ravel()
+
+        def stiff_part(_, flat):
+            # the coupling of slopes to y is left out: it only speeds the corrector
+            return np.kron(jacobian(flat.reshape(n, width)[:, 0]), np.eye(width))
+
+        later = times > 0
+        path = np.empty((len(times), n, width))
+        path[~later] = z
+        if later.any():
+            solved = _integrate(slope, stiff_part, z.ravel(), times[later], _RTOL, _ATOL)
+            path[later] = solved.reshape(-1, n, width)
+        return path
+
+    def _gradient(self, y):
+        gradient = getattr(self.library, "gradient", None)
+        if gradient is not None:
+            return gradient(y)[self._terms]
+        n, factors = len(y), self.library.factor_table()[self._terms]
+        padded = np.append(y, 1.0)[factors]
+        result = np.zeros((len(factors), n + 1))
+        for column in range(factors.shape[1]):
+            rest = np.delete(padded, column, axis=1).prod(axis=1)
+            np.add.at(result, (np.arange(len(factors)), factors[:, column]), rest)
+        return result[:, :n]
