@@ -10,8 +10,8 @@ import numpy as np
 from .compiled import allocating, compiled
 
 SOLVED, BLOWN_UP, TOO_MANY_STEPS = 0, 1, 2
-_MOST_PER_INTERVAL = 100  # steps, on average, above which the equations count as stiff
-_MOST_AT_ONCE = 3000
+_MOST_PER_INTERVAL = 50  # steps, on average, above which the equations count as stiff
+_MOST_AT_ONCE = 1000
 
 _A = np.array([
     [0, 0, 0, 0, 0, 0],
@@ -140,13 +140,14 @@ def shoot(starts, first, times, tables, known, with_starts, rtol, atol, limit):
 
     Returns
     -------
-    path (N, D, 1 + unknowns + (D or 0)), status (W,)
-        Value and derivatives.
+    path (N, D, 1 + unknowns + (D or 0)), status, place
+        Value and derivatives; how the first trajectory that failed ended, and its last point,
+        which holds the state where it stopped.
     """
     trajectories, n = starts.shape
     width = 1 + known + (n if with_starts else 0)
     path = np.empty((len(times), n, width))
-    status = np.zeros(trajectories, dtype=np.int64)
+    status, where = SOLVED, 0
     z, z1 = np.empty((n, width)), np.empty((n, width))
     stages = np.empty((7, n, width))
     flow, jacobian = np.empty(len(tables[0])), np.empty((n, n))
@@ -166,17 +167,18 @@ def shoot(starts, first, times, tables, known, with_starts, rtol, atol, limit):
         now, left = 0.0, _MOST_AT_ONCE + _MOST_PER_INTERVAL * (first[w + 1] - first[w])
         for p in range(first[w], first[w + 1]):
             if times[p] > now:
-                status[w], step, count = _advance(
+                status, step, count = _advance(
                     z, z1, stages, a, error_weights, tables, flow, jacobian, n, known,
                     times[p] - now, step, rtol, atol, limit, left,
                 )  # fmt: skip
                 left -= count
                 now = times[p]
-                if status[w] != SOLVED:
-                    break
             for i in range(n):
                 for q in range(width):
                     path[p, i, q] = z[i, q]
-        if status[w] != SOLVED:
+            if status != SOLVED:
+                where = p
+                break
+        if status != SOLVED:
             break
-    return path, status
+    return path, status, where

@@ -126,7 +126,7 @@ class Learned:
     @property
     def library(self) -> Library:
         """The library, bound to the names of the data."""
-        return self.problem.library
+        return self.problem.scaling.library
 
     @property
     def candidates(self) -> tuple[Pair, ...]:
@@ -262,7 +262,7 @@ class Learned:
         import xarray as xr
 
         problem = self.problem
-        names = problem.library.names
+        names = self.library.names
         times = np.asarray(times, dtype=float)
         check_times(times, "predict")
         scale = problem.scaling.scale
@@ -328,6 +328,6 @@ def collinearity(problem: TrajectoryProblem) -> tuple[float, tuple[str, ...]]:
         worst = condition
         weak = np.abs(right[values < values[0] / _COLLINEAR])
         blamed = (weak > 0.3 * weak.max(axis=1, keepdims=True)).any(axis=0)
-        labels = problem.library.labels
+        labels = problem.scaling.library.labels
         names = tuple(labels[term] for term in np.array(terms)[blamed])
     return float(worst), names

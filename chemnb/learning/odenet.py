@@ -16,7 +16,7 @@ from .estimation import EstimationError
 from .learned import Learned, LearnedEquations, Report, make_report
 from .library import Library
 from .scaling import Scaling
-from .selection import Choice, by_bic, by_threshold, keep_all
+from .selection import Choice, by_bic, by_dependent_bic, by_threshold, keep_all
 from .timeseries import DataError, read_experiments
 from .trajectories import Fit, TrajectoryProblem
 from .unknowns import Pair, Unknowns
@@ -54,8 +54,9 @@ class ODENet:
     selection : {"auto", "bic", "threshold"} or None
         How terms are dropped. "bic": the fewest terms that explain the data (Bayesian
         information criterion; it takes the errors for independent if no covariance is
-        given); "threshold": by relative size; "auto": "bic", and where the covariance is not
-        known the threshold after it; None keeps all. Adam always uses the threshold.
+        given); "threshold": by relative size; "auto": "bic", and where the errors are not
+        known with their correlation between neighbouring times as it shows in the residuals;
+        None keeps all. Adam always uses the threshold.
     threshold : float
         A term is dropped if coefficient times column size is below this share of the
         largest term of its equation.
@@ -179,8 +180,8 @@ class ODENet:
         else:
             choice, training = self._fit_lm(problem), None
         self._result = Learned(
-            problem, choice.chosen, choice.estimate.parameters, choice.estimate.covariance,
-            choice.estimate.starts, make_report(problem, choice, training, dead),
+            choice.problem, choice.chosen, choice.estimate.parameters, choice.estimate.covariance,
+            choice.estimate.starts, make_report(choice.problem, choice, training, dead),
         )  # fmt: skip
         return self
 
@@ -197,12 +198,8 @@ class ODENet:
                     return keep_all(problem, **options)
                 if self.selection == "threshold":
                     return by_threshold(problem, self.threshold, on_step, **options)
-                choice = by_bic(problem, _price(problem), on_step, **options)
-                if self.selection == "bic" or problem.absolute:
-                    return choice
-                # errors that are not independent make BIC keep small terms
-                smaller = by_threshold(problem, self.threshold, on_step, start=choice, **options)
-                return smaller._replace(path=choice.path)
+                search = by_bic if self.selection == "bic" or problem.absolute else by_dependent_bic
+                return search(problem, _price(problem), on_step, **options)
             except EstimationError as error:
                 count = len(problem.unknowns)
                 raise DataError(f"the fit of {count} terms failed: {error}") from None
@@ -232,7 +229,7 @@ class ODENet:
                 theta, unknown, training.loss, problem.observations, len(training.history),
                 training.converged, training.verdict, problem.guess(),
             )  # fmt: skip
-        return Choice(keep.tolist(), estimate, []), training
+        return Choice(keep.tolist(), estimate, [], problem), training
 
     # --- results -----------------------------------------------------------------------------
 
@@ -380,5 +377,4 @@ def _price(problem: TrajectoryProblem) -> float:
     runs = [e.runs for e in problem.experiments]
     if None not in runs:
         return float(np.log(max(sum(runs), 2)))
-    per_equation = int(problem.unknowns.equations.sum(axis=1).max())
-    return float(np.log(problem.observations) + 2 * np.log(per_equation))
+    return float(np.log(problem.observations) + 2 * np.log(len(problem.unknowns)))

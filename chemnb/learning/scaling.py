@@ -28,6 +28,8 @@ class Scaling:
         Largest value in the user's units, and range in units of ``scale``.
     units : ndarray (terms,)
         Value of every term where each variable equals its scale.
+    inner : Library
+        The same terms, in scaled units, of scaled states. Monomials are their own.
     columns : ndarray (points, terms)
         Terms at all data, in scaled units; gaps between measurements are bridged.
     sizes : ndarray (terms,)
@@ -43,7 +45,9 @@ class Scaling:
         self.scale = positive(np.abs(stacked).max(axis=0))
         self.ranges = positive(np.ptp(stacked, axis=0), self.scale) / self.scale
         self.units = library.units(self.scale)
-        self.columns = library.evaluate(stacked / self.scale)
+        scaled = getattr(library, "scaled", None)
+        self.inner = library if scaled is None else scaled(self.scale)
+        self.columns = self.inner.evaluate(stacked / self.scale)
         self.sizes = np.sqrt((self.columns**2).mean(axis=0))
         self.duration = max(e.times[-1] - e.origin for e in experiments)
 

@@ -17,6 +17,8 @@ _SUBSETS_UP_TO = 6  # terms an equation of which all combinations are looked at
 _TRIAL_ITERATIONS = 15
 _FINEST = 1e-7  # misfit a value, in ranges, below which only the solver's tolerance is seen
 _RIDGE = 1e-10  # of columns of length one
+_CHAOS = 300.0  # growth of a small change of a start within a window
+_ROUNDS = 3
 _CLOSE = 2.0  # differences in BIC below this are called "not worth more than a bare mention"
 
 
@@ -30,11 +32,14 @@ class Choice(NamedTuple):
     estimate : Fit
     path : list of (number of terms, score)
         What was gone through: BIC, or the sum of squares.
+    problem : TrajectoryProblem
+        The windows in which the fit was made.
     """
 
     chosen: list[int]
     estimate: Fit
     path: list[tuple[int, float]]
+    problem: TrajectoryProblem
 
 
 def _silent(terms: int, loss: float) -> None:
@@ -44,8 +49,24 @@ def _silent(terms: int, loss: float) -> None:
 def keep_all(problem: TrajectoryProblem, **options) -> Choice:
     """Fit all unknowns and drop nothing."""
     chosen = list(range(len(problem.unknowns)))
-    estimate = problem.fit(chosen, problem.start(chosen), **options)
-    return Choice(chosen, estimate, [(len(chosen), estimate.chi_square)])
+    estimate, problem = climb(problem.ladder(), chosen, problem.start(chosen), **options)
+    return Choice(chosen, estimate, [(len(chosen), estimate.chi_square)], problem)
+
+
+def climb(ladder, chosen, u, starts=None, **options) -> tuple[Fit, TrajectoryProblem]:
+    """Fit in short windows first, then in longer ones; return the last fit and its problem.
+
+    Windows stop growing where small changes of a start grow too much for a fit (chaos).
+    """
+    problem = ladder[0]
+    estimate = problem.fit(chosen, u, starts, **options)
+    for longer in ladder[1:]:
+        if problem.spread(estimate, chosen) > _CHAOS:
+            break
+        starts = problem.carried(estimate, longer)
+        estimate = longer.fit(chosen, estimate.parameters, starts, **options)
+        problem = longer
+    return estimate, problem
 
 
 def by_threshold(
@@ -62,14 +83,12 @@ def by_threshold(
     so that units play no role. One term at a time: after each refit the others change.
     ``start`` is a choice with its fit from which to go on.
     """
-    chosen, path, starts = list(range(len(problem.unknowns))), [], None
     if start is None:
-        u = problem.start(chosen)
-    else:
-        chosen, u, starts = start.chosen, start.estimate.parameters, start.estimate.starts
+        start = keep_all(problem, **options)
+    chosen, estimate, _, problem = start
+    path = []
     enters = problem.unknowns.equations
     while True:
-        estimate = problem.fit(chosen, u, starts, **options)
         path.append((len(chosen), estimate.chi_square))
         on_step(*path[-1])
         sizes = problem.contributions(chosen, estimate.parameters)
@@ -80,9 +99,10 @@ def by_threshold(
             if smallest is not None and sizes[smallest] < threshold:
                 drop.add(smallest)
         if not drop:
-            return Choice(chosen, estimate, path)
-        u, starts = np.delete(estimate.parameters, list(drop)), estimate.starts
+            return Choice(chosen, estimate, path, problem)
+        u = np.delete(estimate.parameters, list(drop))
         chosen = [unknown for i, unknown in enumerate(chosen) if i not in drop]
+        estimate = problem.fit(chosen, u, estimate.starts, **options)
 
 
 def by_bic(
@@ -96,67 +116,137 @@ def by_bic(
     A search on the integral forms, from no term upwards and from all terms downwards, proposes
     a first set. Then additions, removals, exchanges and refilled equations are ranked on the
     linearised trajectories, and the promising ones are fitted through the solver, until none
-    of them lowers the BIC. No threshold is involved.
+    of them lowers the BIC. This is done in short windows first, then in longer ones. No
+    threshold is involved.
     """
-    search = _Search(problem, penalty, options)
-    weak = [search.linear(problem.weak_form(curve)) for curve in CURVES]
-    current = min((linear.search() for linear in weak), key=lambda chosen: search.fit(chosen)[0])
-    score, estimate = search.fit(current)
+    path, last = [], None
+    for problem in problem.ladder():  # noqa: B020 (each step takes the place of the whole)
+        search = _Search(problem, penalty, options)
+        if last is None:
+            weak = [search.linear(problem.weak_form(curve)) for curve in CURVES]
+            proposed = (linear.search() for linear in weak)
+            current = min(proposed, key=lambda chosen: search.fit(chosen)[0])
+            score, estimate = search.fit(current)
+        else:
+            if last.spread(estimate, sorted(current)) > _CHAOS:
+                problem = last
+                break
+            starts = last.carried(estimate, problem)
+            score, estimate = search.fit(current, start=(estimate.parameters, starts))
+        current, score, estimate, gone = _improve(search, current, score, estimate, on_step)
+        path, last = path + gone, problem
+    if not estimate.converged:
+        estimate = problem.fit(sorted(current), estimate.parameters, estimate.starts, **options)
+    return Choice(sorted(current), estimate, path, problem)
+
+
+def by_dependent_bic(
+    problem: TrajectoryProblem,
+    penalty: float,
+    on_step: Callable[[int, float], None] = _silent,
+    **options,
+) -> Choice:
+    """Choose by BIC, where errors of neighbouring times may be alike.
+
+    Errors that are not independent make BIC keep small terms. Their correlation shows in what
+    the chosen terms leave; n data that are correlated by ρ from one time to the next say as
+    much as n (1 - ρ)/(1 + ρ) independent ones, and the choice is made again with those.
+    """
+    choice = by_bic(problem, penalty, on_step, **options)
+    known = 1.0
+    for _ in range(_ROUNDS):
+        _, estimate, path, problem = choice
+        share = _independent(problem, choice)
+        if share >= 0.9 * known:
+            return choice
+        known = share
+        search, current = _Search(problem, penalty, options, share), frozenset(choice.chosen)
+        score, estimate = search.fit(current, start=(estimate.parameters, estimate.starts))
+        current, score, estimate, gone = _improve(search, current, score, estimate, on_step)
+        choice = Choice(sorted(current), estimate, path + gone, problem)
+    return choice
+
+
+def _independent(problem: TrajectoryProblem, choice: Choice) -> float:
+    """Return the share of independent data, from the correlation of neighbouring residuals."""
+    fit = choice.estimate
+    if fit.chi_square <= _FINEST**2 * fit.observations:
+        return 1.0
+    rest = problem.solve(choice.chosen, fit.parameters, fit.starts).rest
+    ahead = square = count = 0.0
+    for table in problem.windows.plain(rest):
+        product = table[1:] * table[:-1]
+        count += np.isfinite(product).sum()
+        ahead += np.nansum(product)
+        square += np.nansum(table[1:] ** 2 + table[:-1] ** 2) / 2
+    if not square > 0:
+        return 1.0
+    correlation = ahead / square
+    if correlation < 2 / np.sqrt(count):
+        return 1.0
+    return max((1 - correlation) / (1 + correlation), 1 / count)
+
+
+def _improve(search: _Search, current, score, estimate, on_step):
+    """Make the best change of the terms as long as one lowers the BIC."""
     path = [(len(current), score)]
     while True:
         on_step(*path[-1])
         try:
-            near = search.linear(problem.linearised(sorted(current), estimate))
+            near = search.linear(search.problem.linearised(sorted(current), estimate))
         except SolverError:
-            break
+            return current, score, estimate, path
         trials = [(*search.fit(trial, near), trial) for trial in near.promising(current, score)]
         if not trials or min(trial[0] for trial in trials) >= score - 1e-6:
-            break
+            return current, score, estimate, path
         score, estimate, current = min(trials, key=lambda trial: trial[0])
         path.append((len(current), score))
-    if not estimate.converged:
-        estimate = problem.fit(sorted(current), estimate.parameters, estimate.starts, **options)
-    return Choice(sorted(current), estimate, path)
 
 
 class _Search:
     """The fits that `by_bic` makes, each made once."""
 
-    def __init__(self, problem: TrajectoryProblem, penalty: float, options) -> None:
-        self.problem, self.penalty = problem, penalty
+    def __init__(
+        self, problem: TrajectoryProblem, penalty: float, options, share: float = 1.0
+    ) -> None:
+        self.problem, self.penalty, self.share = problem, penalty, share
         iterations = min(_TRIAL_ITERATIONS, options.get("iterations", _TRIAL_ITERATIONS))
         self.options = options | {"iterations": iterations}
         self._known: dict[frozenset[int], tuple[float, Fit]] = {}
 
     def linear(self, linearised: Linearised) -> _Linear:
-        return _Linear(self.problem, linearised, self.penalty)
+        return _Linear(self.problem, linearised, self.penalty, self.share)
 
-    def fit(self, chosen: frozenset[int], linear: _Linear | None = None) -> tuple[float, Fit]:
+    def fit(
+        self, chosen: frozenset[int], linear: _Linear | None = None, start=None
+    ) -> tuple[float, Fit]:
         """Return the BIC and the fit of a choice, started at a linear problem's solution."""
         if chosen not in self._known:
-            picks, starts = sorted(chosen), None
-            if linear is None:
-                u = self.problem.start(picks)
+            picks = sorted(chosen)
+            if start is not None:
+                u, starts = start
+            elif linear is None:
+                u, starts = self.problem.start(picks), None
             else:
                 u, starts = linear.solution(picks)
             estimate = self.problem.fit(picks, u, starts, **self.options)
-            misfit = _misfit(self.problem, estimate.chi_square, estimate.observations)
+            misfit = _misfit(self.problem, estimate.chi_square, estimate.observations, self.share)
             self._known[chosen] = misfit + self.penalty * len(picks), estimate
         return self._known[chosen]
 
 
-def _misfit(problem: TrajectoryProblem, loss: float, observations: int) -> float:
+def _misfit(problem, loss: float, observations: int, share: float = 1.0) -> float:
     if problem.absolute:
         return loss
     # the noise level is not known: its best estimate stands in the likelihood
-    return observations * float(np.log(max(loss / observations, _FINEST**2)))
+    return share * observations * float(np.log(max(loss / observations, _FINEST**2)))
 
 
 class _Linear:
     """BIC of any choice of columns of one linear least-squares problem."""
 
-    def __init__(self, problem: TrajectoryProblem, near: Linearised, penalty: float) -> None:
-        self.problem, self.near, self.penalty = problem, near, penalty
+    def __init__(self, problem, near: Linearised, penalty: float, share: float = 1.0) -> None:
+        self.problem, self.near, self.penalty, self.share = problem, near, penalty, share
         self.rows, self.groups = problem.observations, problem.unknowns.equations
         matrix, target = near.matrix, near.target
         self.scale = np.linalg.norm(matrix, axis=0)
@@ -204,7 +294,7 @@ class _Linear:
         return [move for move in islice(close, 4) if move != current]
 
     def _bic(self, loss: float, count: int) -> float:
-        return _misfit(self.problem, loss, self.rows) + self.penalty * count
+        return _misfit(self.problem, loss, self.rows, self.share) + self.penalty * count
 
     def _descend(self, chosen: frozenset[int]) -> frozenset[int]:
         """Take the best move as long as one helps; the dearer moves once single ones do not."""

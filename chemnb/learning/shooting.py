@@ -11,7 +11,8 @@ from .library import Library
 from .unknowns import Pair
 
 _RTOL, _ATOL = 1e-8, 1e-10
-_BLOWN_UP = 1e3  # in units of the largest value of a variable in the data
+_BLOWN_UP, _NEAR = 1e3, 3.0  # in units of the largest value of a variable in the data
+_STIFF = 300.0  # fastest decay in units of a trajectory's length
 
 
 class Shooter:
@@ -68,16 +69,32 @@ class Shooter:
         return path[..., 0], path[..., 1:known], path[..., known:]
 
     def _explicit(self, theta, starts, first, times, with_starts):
-        from .._kernels.shooting import BLOWN_UP, TOO_MANY_STEPS, shoot
+        from .._kernels.shooting import SOLVED, TOO_MANY_STEPS, shoot
 
-        path, status = shoot(
+        path, status, place = shoot(
             starts, first, times, (self._rows, self._factors, theta, *self._ties),
             self.matrix.shape[1], with_starts, _RTOL, _ATOL, _BLOWN_UP,
         )  # fmt: skip
-        if (status == BLOWN_UP).any() or not np.isfinite(path[..., 0]).all():
+        self.stiff = status == TOO_MANY_STEPS and self._is_stiff(theta, path[place, :, 0], times)
+        if not self.stiff and (status != SOLVED or not np.isfinite(path[..., 0]).all()):
             raise SolverError("the solution leaves the range of the data by far")
-        self.stiff = bool((status == TOO_MANY_STEPS).any())
         return path
+
+    def _is_stiff(self, theta, y, times) -> bool:
+        """Whether a fast decay, not a solution that runs away, calls for small steps."""
+        if not np.abs(y).max() < _NEAR:
+            return False
+        rates = np.linalg.eigvals(self._jacobian(theta, y))
+        return bool(-rates.real.min() * times.max() > _STIFF)
+
+    def _jacobian(self, theta, y):
+        return self._sums() @ (theta[:, None] * self._gradient(y))
+
+    def _sums(self) -> np.ndarray:
+        """Return what adds the terms of each equation (D, pairs)."""
+        sums = np.zeros((len(self.library.names), len(self._rows)))
+        sums[self._rows, np.arange(len(self._rows))] = 1.0
+        return sums
 
     def _implicit(self, theta, starts, first, times, with_starts):
         n, known = len(self.library.names), self.matrix.shape[1]
@@ -94,11 +111,10 @@ class Shooter:
 
     def _trajectory(self, theta, z, times):
         n, width = z.shape
-        rows = np.zeros((n, len(theta)))
-        rows[self._rows, np.arange(len(theta))] = 1.0
+        rows = self._sums()
 
         def jacobian(y):
-            return rows @ (theta[:, None] * self._gradient(y))
+            return self._jacobian(theta, y)
 
         def slope(_, flat):
             z = flat.reshape(n, width)

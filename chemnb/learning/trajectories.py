@@ -20,8 +20,9 @@ from .estimation import (
 from .scaling import Scaling
 from .shooting import Shooter
 from .unknowns import Unknowns
-from .windows import Windows, eliminate
+from .windows import Windows, can_cut, eliminate
 
+_FEWEST = 6  # points of a window
 _TINY = 1e-14  # damping with which a step is a plain Gauss-Newton step
 
 
@@ -68,21 +69,26 @@ class TrajectoryProblem:
     scaling : Scaling
         Of the library and the experiments.
     unknowns : Unknowns
-    longest : int, optional
-        Cut the experiments into windows of about so many intervals, each with a start of its
-        own: short solutions cannot run away from the data.
+    pieces : sequence of int, optional
+        Cut each experiment into so many windows, each with a start of its own: short solutions
+        cannot run away from the data.
     weights : list of ndarray (T * D,), optional
         Factors on the weight of every value, for robust fits and resamples.
     """
 
     def __init__(
-        self, scaling: Scaling, unknowns: Unknowns, *, longest: int | None = None, weights=None
+        self,
+        scaling: Scaling,
+        unknowns: Unknowns,
+        *,
+        pieces: Sequence[int] | None = None,
+        weights=None,
     ) -> None:
-        self.scaling, self.unknowns, self.longest = scaling, unknowns, longest
-        self.library, self.experiments = scaling.library, scaling.experiments
+        self.scaling, self.unknowns, self.pieces = scaling, unknowns, pieces
+        self.library, self.experiments = scaling.inner, scaling.experiments
         self.factor_weights = weights
         self.absolute = self.experiments[0].covariance is not None
-        self.windows = Windows(scaling, longest, weights)
+        self.windows = Windows(scaling, pieces, weights)
         factors = scaling.factors(unknowns.pairs)
         tie = unknowns.matrix / factors[:, None]
         largest = np.abs(tie).max(axis=0, initial=0.0)
@@ -94,17 +100,51 @@ class TrajectoryProblem:
         self._curves: dict[str, tuple] = {}
         self._stiff = False
 
-    def cut(self, longest: int | None) -> TrajectoryProblem:
-        """Return the same problem with windows of another length."""
+    def cut(self, pieces: Sequence[int] | None) -> TrajectoryProblem:
+        """Return the same problem with other windows."""
         other = TrajectoryProblem(
-            self.scaling, self.unknowns, longest=longest, weights=self.factor_weights
+            self.scaling, self.unknowns, pieces=pieces, weights=self.factor_weights
         )
         other._curves, other._stiff = self._curves, self._stiff
         return other
 
     def weighted(self, weights) -> TrajectoryProblem:
         """Return the same problem with other factors on the weights, one (T * D,) an experiment."""
-        return TrajectoryProblem(self.scaling, self.unknowns, longest=self.longest, weights=weights)
+        return TrajectoryProblem(self.scaling, self.unknowns, pieces=self.pieces, weights=weights)
+
+    def ladder(self) -> list[TrajectoryProblem]:
+        """Return the problem in short windows first, then in ever longer ones, at last whole.
+
+        In the shortest windows no variable runs through its range more than about once, so
+        that their solutions follow the data even with poor coefficients.
+        """
+        curves, _ = self._along("smooth")
+        pieces = []
+        for number, e in enumerate(self.experiments):
+            path = curves(number, e.times) / self.scaling.ranges
+            swings = np.abs(np.diff(path, axis=0)).sum(axis=0)[~self.scaling.hidden].max(initial=0)
+            most = min(swings, len(e.times) / _FEWEST) if can_cut(e) else 1
+            pieces.append(2 ** int(np.log2(max(most, 1))))
+        steps = [pieces]
+        while max(pieces) > 1:
+            pieces = [max(1, count // 2) for count in pieces]
+            steps.append(pieces)
+        return [self.cut(pieces) for pieces in steps]
+
+    def carried(self, fit: Fit, other: TrajectoryProblem) -> np.ndarray:
+        """Return the starts of a fit of this problem that begin windows of another one."""
+        mine = zip(self.windows.experiment, self.windows.begin, strict=True)
+        known = dict(zip(mine, fit.starts, strict=True))
+        windows = other.windows
+        return np.array([
+            known[key] for key in zip(windows.experiment, windows.begin, strict=True)
+        ])  # fmt: skip
+
+    def spread(self, fit: Fit, chosen: Sequence[int]) -> float:
+        """Return how many times a small change of a start grows within a window, at most."""
+        slopes = self.solve(chosen, fit.parameters, fit.starts).start_slopes
+        first = np.abs(slopes[:, 0]).max(initial=0) if slopes.size else 0
+        return float(np.abs(slopes).max(initial=0) / first) if first > 0 else 1.0
 
     @property
     def variables(self) -> int:

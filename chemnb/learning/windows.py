@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -29,8 +30,8 @@ class Windows:
     Parameters
     ----------
     scaling : Scaling
-    longest : int, optional
-        Intervals a window may have; by default an experiment is one window.
+    pieces : sequence of int, optional
+        Number of windows of each experiment; by default one.
     weights : list of ndarray (T * D,), optional
         Factors on the weights of each experiment's values.
 
@@ -52,13 +53,14 @@ class Windows:
     """
 
     def __init__(
-        self, scaling: Scaling, longest: int | None = None, weights: Sequence | None = None
+        self, scaling: Scaling, pieces: Sequence[int] | None = None, weights: Sequence | None = None
     ) -> None:
         self.scaling, experiments = scaling, scaling.experiments
+        pieces = [1] * len(experiments) if pieces is None else pieces
         pieces = [
             (number, piece)
-            for number, e in enumerate(experiments)
-            for piece in _cut(len(e.times), longest if can_cut(e) else None)
+            for number, (e, count) in enumerate(zip(experiments, pieces, strict=True))
+            for piece in _cut(len(e.times), count)
         ]
         self.experiment = np.array([number for number, _ in pieces])
         self.points = [piece for _, piece in pieces]
@@ -128,7 +130,7 @@ class Windows:
         rest = self.data - values.ravel()[self._used]
         stack = np.concatenate([
             rest[:, None],
-            slopes.reshape(-1, width)[self._used],
+            slopes.reshape(len(self._used), width)[self._used],
             start_slopes.reshape(-1, start_slopes.shape[-1])[self._used],
         ], axis=1)  # fmt: skip
         if self._weights is not None:
@@ -160,11 +162,10 @@ def can_cut(e: Experiment) -> bool:
     return e.covariance is None or e.covariance.ndim == 1
 
 
-def _cut(count: int, longest: int | None) -> list[np.ndarray]:
+def _cut(count: int, pieces: int) -> list[np.ndarray]:
     """Return the points of each window, of about equal number."""
-    pieces = 1 if longest is None else max(1, round(count / longest))
     edges = np.linspace(0, count, pieces + 1).round().astype(int)
-    return [np.arange(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [np.arange(a, b) for a, b in pairwise(edges)]
 
 
 def eliminate(residuals: Residuals, damping: float = 1e-14):
@@ -176,7 +177,7 @@ def eliminate(residuals: Residuals, damping: float = 1e-14):
     width = slopes.shape[-1]
     if not start_slopes.any():
         still = np.zeros((len(rest), start_slopes.shape[-1]))
-        return rest.ravel(), slopes.reshape(-1, width), lambda step: still
+        return rest.ravel(), slopes.reshape(rest.size, width), lambda step: still
     size = positive(np.linalg.norm(start_slopes, axis=1))
     count, dimension = size.shape
     ridge = np.broadcast_to(np.sqrt(damping) * np.eye(dimension), (count, dimension, dimension))
@@ -190,6 +191,6 @@ def eliminate(residuals: Residuals, damping: float = 1e-14):
     back = np.linalg.solve(triangle, shadow) / size[:, :, None]
     return (
         stack[:, :, 0].ravel(),
-        stack[:, :, 1:].reshape(-1, width),
+        stack[:, :, 1:].reshape(stack[:, :, 0].size, width),
         lambda step: back[:, :, 0] - back[:, :, 1:] @ step,
     )
