@@ -187,18 +187,14 @@ class _Network:
             for e in experiments
         ]  # fmt: skip
         self._cells = torch.tensor(rows), torch.tensor(terms)
-        self._table = torch.tensor(problem.library.factor_table())
+        self._library = scaling.inner if scaled else scaling.library
 
     def __call__(self, _, y):
-        padded = self._torch.cat([y, self._torch.ones_like(y[:, :1])], dim=1)
-        gamma = padded[:, self._table[:, 0]]
-        for column in range(1, self._table.shape[1]):
-            gamma = gamma * padded[:, self._table[:, column]]
-        return gamma @ self._matrix.T
+        return self._library.on_torch(y) @ self._matrix.T
 
     def loss(self, theta, penalty: float):
         """Return the loss of Eq. 2, or None if the solution blows up."""
-        empty = self._torch.zeros(len(self._weight), len(self._table), dtype=self._torch.float64)
+        empty = self._torch.zeros(len(self._weight), len(self._library), dtype=self._torch.float64)
         self._matrix = empty.index_put(self._cells, theta * self._inner)
         try:
             path = self._odeint(

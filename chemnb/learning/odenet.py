@@ -7,19 +7,27 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..networks.expressions import closest, listing
+from ..networks.expressions import closest
+from ..networks.reactions import NetworkError
 from ..progress import progress_bar
+from .chemistry import OPTIONS, Chemistry, ChemistryError
 from .estimation import EstimationError
 from .learned import Learned, LearnedEquations, Report, make_report
 from .library import Library
+from .rate_map import RatesError
 from .scaling import Scaling
 from .selection import Choice, by_bic, by_dependent_bic, by_threshold, keep_all
 from .timeseries import DataError, read_experiments
 from .trajectories import Fit, TrajectoryProblem
-from .unknowns import Pair, Unknowns
+from .units import UnitError, coefficient_units
+from .unknowns import Unknowns
+
+if TYPE_CHECKING:
+    from .rates import RateFit
 
 
 class ODENetError(ValueError):
@@ -48,8 +56,8 @@ class ODENet:
 
     Parameters
     ----------
-    library : Library
-        Candidate terms, such as ``monomials(2)``.
+    library : Library, optional
+        Candidate terms, such as ``monomials(2)``; with ``network`` not needed.
     optimizer : {"lm", "adam"}
     selection : {"auto", "bic", "threshold"} or None
         How terms are dropped. "bic": the fewest terms that explain the data (Bayesian
@@ -62,10 +70,22 @@ class ODENet:
         largest term of its equation.
     penalty : float
         ε of Eq. 2, for Adam.
-    allowed : mapping of equation -> list of terms, optional
-        Equations that are not named may use all terms.
-    nonnegative : True or mapping of equation -> list of terms, optional
-        Coefficients that may not be below zero (Levenberg-Marquardt).
+    allowed, forbidden : mapping of equation -> list of terms, optional
+        Terms that may, or may not, stand in an equation.
+    known : mapping of equation -> {term: value}, optional
+        Coefficients that are not fitted.
+    nonnegative : bool or mapping of equation -> list of terms, optional
+        Coefficients that may not be below zero; with a network False lets rates be negative.
+    conserved : str, list of str, or ReactionNetwork, optional
+        Sums that stay, such as ``["E + ES"]``; θ keeps them exactly.
+    network : ReactionNetwork, optional
+        Candidate reactions: rate constants are fitted instead of coefficients, and Eq. 14 holds
+        by construction. See `rates` and `rate_fit`.
+    mass_action : bool
+        What a term consumes stands in it: coefficients below zero only where the term vanishes
+        with its species.
+    units : mapping of variable -> unit, optional
+        Shown with the coefficients; the key ``"time"`` is the unit of time.
     level : float
         Of the intervals, which are conditional on the chosen terms.
     iterations : int, optional
@@ -96,14 +116,20 @@ class ODENet:
 
     def __init__(
         self,
-        library: Library,
+        library: Library | None = None,
         *,
         optimizer: str = "lm",
         selection: str | None = "auto",
         threshold: float = 0.05,
         penalty: float = 1e-3,
         allowed: Mapping[str, Sequence[str]] | None = None,
+        forbidden: Mapping[str, Sequence[str]] | None = None,
+        known: Mapping[str, Mapping[str, float]] | None = None,
         nonnegative: bool | Mapping[str, Sequence[str]] | None = None,
+        conserved=None,
+        network=None,
+        mass_action: bool = False,
+        units: Mapping[str, str] | None = None,
         hidden: Sequence[str] = (),
         level: float = 0.95,
         iterations: int | None = None,
@@ -115,7 +141,9 @@ class ODENet:
     ) -> None:
         self.library, self.optimizer, self.selection = library, optimizer, selection
         self.threshold, self.penalty, self.level = threshold, penalty, level
-        self.allowed, self.nonnegative, self.hidden = allowed, nonnegative, hidden
+        self.allowed, self.forbidden, self.known = allowed, forbidden, known
+        self.nonnegative, self.conserved, self.network = nonnegative, conserved, network
+        self.mass_action, self.units, self.hidden = mass_action, units, hidden
         self.iterations, self.learning_rate = iterations, learning_rate
         self.scale_columns, self.refit = scale_columns, refit
         self.seed, self.progress = seed, progress
@@ -167,7 +195,7 @@ class ODENet:
             data, variables, standard_errors, covariance, initial,
             estimate=self.optimizer == "lm", missing=missing, hidden=self.hidden,
         )  # fmt: skip
-        scaling = Scaling(self.library.bind(experiments[0].names), experiments)
+        scaling = Scaling(self._bound_library(experiments[0].names), experiments)
         unknowns, dead = self._unknowns(scaling)
         problem = TrajectoryProblem(scaling, unknowns)
         if len(unknowns) > problem.observations:
@@ -240,8 +268,37 @@ class ODENet:
 
     @property
     def coefficients(self):
-        """Every candidate term: value, standard error, interval, kept; DataFrame."""
-        return self._fitted.coefficients(self.level)
+        """Every candidate term: value, standard error, interval, kept; DataFrame.
+
+        With ``units`` the unit of every coefficient stands last.
+        """
+        table = self._fitted.coefficients(self.level)
+        if self.units is not None:
+            table["unit"] = coefficient_units(self._fitted.library, self.units, table)
+        return table
+
+    @property
+    def rate_fit(self) -> RateFit:
+        """The rate constants of ``network``, its reactions and the fitted network.
+
+        Raises
+        ------
+        ODENetError
+            If it was not fitted with a network.
+        """
+        from .rates import RateFit
+
+        fitted = self._fitted
+        if self.network is None:
+            raise ODENetError("rates need candidate reactions; fit with network=")
+        return RateFit.of_unknowns(
+            self._chemistry.rate_map(fitted.library.names), fitted, self.level
+        )
+
+    @property
+    def rates(self):
+        """Each rate constant of ``network``: value, standard error, interval, kept; DataFrame."""
+        return self.rate_fit.rates
 
     @property
     def theta(self):
@@ -304,7 +361,11 @@ class ODENet:
         return self._result
 
     def _check_options(self) -> None:
-        if not isinstance(self.library, Library):
+        if self.library is None and self.network is None:
+            raise ODENetError(
+                "no candidate terms; give a library such as monomials(2), or network="
+            )
+        if self.library is not None and not isinstance(self.library, Library):
             raise ODENetError(f"library={self.library!r}; give a library such as monomials(2)")
         for name, known in (
             ("optimizer", ("lm", "adam")),
@@ -323,48 +384,34 @@ class ODENet:
                 "optimizer='adam' drops terms by threshold; use selection='threshold', or "
                 "optimizer='lm'"
             )
-        if self.optimizer == "adam" and self.nonnegative:
-            raise ODENetError("nonnegative needs optimizer='lm'; Adam knows no bounds")
+        for option in ("nonnegative", "known", "conserved", "network", "mass_action"):
+            if self.optimizer == "adam" and getattr(self, option):
+                raise ODENetError(
+                    f"{option} needs optimizer='lm'; Adam knows no bounds and no ties"
+                )
+
+    @property
+    def _chemistry(self) -> Chemistry:
+        return Chemistry(**{option: getattr(self, option) for option in OPTIONS})
+
+    def _bound_library(self, names: Sequence[str]) -> Library:
+        """Return the library for the variables of the data; a network brings its own."""
+        if self.library is not None:
+            return self.library.bind(names)
+        try:
+            return self._chemistry.library(names)
+        except (ChemistryError, NetworkError, RatesError) as error:
+            raise ODENetError(str(error)) from None
 
     def _unknowns(self, scaling: Scaling) -> tuple[Unknowns, list[str]]:
         """Return what is to be fitted, and the terms that are zero in all data."""
-        names, labels = scaling.library.names, scaling.library.labels
-        allowed = self._pairs(self.allowed or {}, scaling.library, "allowed")
-        free = [row for row, name in enumerate(names) if name not in (self.allowed or {})]
-        everything = [(row, term) for row in range(len(names)) for term in range(len(labels))]
-        wanted = [pair for pair in everything if pair in allowed or pair[0] in free]
-        dead = [labels[term] for term in np.flatnonzero(scaling.sizes == 0)]
-        pairs = [pair for pair in wanted if scaling.sizes[pair[1]] > 0]
-        if not pairs:
-            raise ODENetError("no term is left to learn; allow at least one that is not always 0")
-        if self.nonnegative is True:
-            bounded = set(pairs)
-        else:
-            bounded = self._pairs(self.nonnegative or {}, scaling.library, "nonnegative")
-        shown = [f"{names[row]}: {labels[term]}" for row, term in pairs]
-        return Unknowns.free(pairs, bounded, shown), dead
-
-    def _pairs(self, choice, library: Library, option: str) -> set[Pair]:
-        """Return the pairs that a mapping of equation -> terms names."""
-        if not isinstance(choice, Mapping):
-            raise ODENetError(
-                f"{option}={choice!r}; it must map equations to lists of terms: {{'A': ['B']}}"
-            )
-        result = set()
-        for name, terms in choice.items():
-            if name not in library.names:
-                raise ODENetError(
-                    f"{option} names the equation '{name}'{closest(name, library.names)}; "
-                    f"there are {listing(library.names)}"
-                )
-            for term in [terms] if isinstance(terms, str) else terms:
-                if term not in library.labels:
-                    raise ODENetError(
-                        f"{option}['{name}'] names the term '{term}'"
-                        f"{closest(term, library.labels)}; there are {listing(library.labels)}"
-                    )
-                result.add((library.names.index(name), library.labels.index(term)))
-        return result
+        dead = np.flatnonzero(scaling.sizes == 0)
+        try:
+            unknowns = self._chemistry.tie(scaling.library, dead)
+            coefficient_units(scaling.library, self.units or {})
+        except (ChemistryError, NetworkError, RatesError, UnitError) as error:
+            raise ODENetError(str(error)) from None
+        return unknowns, [scaling.library.labels[term] for term in dead]
 
 
 def _price(problem: TrajectoryProblem) -> float:

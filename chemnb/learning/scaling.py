@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .library import Library
+from .library_parts import check_columns
 from .timeseries import Experiment
 from .unknowns import Pair
 
@@ -45,9 +46,9 @@ class Scaling:
         self.scale = positive(np.abs(stacked).max(axis=0))
         self.ranges = positive(np.ptp(stacked, axis=0), self.scale) / self.scale
         self.units = library.units(self.scale)
-        scaled = getattr(library, "scaled", None)
-        self.inner = library if scaled is None else scaled(self.scale)
+        self.inner = library.scaled(self.scale)
         self.columns = self.inner.evaluate(stacked / self.scale)
+        check_columns(library, self.columns, stacked)
         self.sizes = np.sqrt((self.columns**2).mean(axis=0))
         self.duration = max(e.times[-1] - e.origin for e in experiments)
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import chain, combinations, islice
+from itertools import chain, combinations, islice, takewhile
 from typing import NamedTuple
 
 import numpy as np
 
 from ..equations.polynomials import SolverError
 from .curves import CURVES
-from .estimation import least_squares
+from .estimation import constrained_least_squares, least_squares
 from .trajectories import Fit, Linearised, TrajectoryProblem
 
 _SUBSETS_UP_TO = 6  # terms an equation of which all combinations are looked at
 _TRIAL_ITERATIONS = 15
 _FINEST = 1e-7  # misfit a value, in ranges, below which only the solver's tolerance is seen
 _RIDGE = 1e-10  # of columns of length one
+_ON_BOUND = 1e-9  # share of the data below which a term stands at its bound
 _CHAOS = 300.0  # growth of a small change of a start within a window
 _ROUNDS = 3
 _CLOSE = 2.0  # differences in BIC below this are called "not worth more than a bare mention"
@@ -260,6 +261,7 @@ class _Linear:
         triangle = np.linalg.qr(padded, mode="r")
         self.matrix, self.target = triangle[:, :-1], triangle[:, -1]
         self._scores: dict[frozenset[int], float] = {}
+        self._inside: dict[frozenset[int], frozenset[int]] = {}
 
     def solution(self, picks: list[int]) -> tuple[np.ndarray, np.ndarray]:
         """Return the best values of some unknowns, and the starts that go with them."""
@@ -269,28 +271,52 @@ class _Linear:
         return best, self.near.starts(full)
 
     def score(self, chosen: frozenset[int]) -> float:
-        """Return the BIC of the chosen columns; infinite where a bound is crossed.
+        """Return the BIC of the chosen columns; infinite where fewer do as well.
 
-        The best allowed fit then lies on the bound, and fewer columns do as well.
+        That is so where a bound is crossed and the best allowed fit lies on it.
         """
         if chosen not in self._scores:
             picks = sorted(chosen)
             best = least_squares(self.matrix[:, picks], self.target)
             loss = float(np.sum((self.target - self.matrix[:, picks] @ best) ** 2))
-            crossed = np.any(self.bounds[:, picks] @ best < 0)
-            self._scores[chosen] = np.inf if crossed else self._bic(loss, len(picks))
+            inside, bic = chosen, self._bic(loss, len(picks))
+            if np.any(self.bounds[:, picks] @ best < 0):
+                inside, bic = self._bounded(picks)
+            self._inside[chosen] = inside
+            self._scores[chosen] = bic if inside == chosen else np.inf
         return self._scores[chosen]
+
+    def settled(self, chosen: frozenset[int]) -> frozenset[int]:
+        """Return those of the chosen columns that the best allowed fit uses."""
+        self.score(chosen)
+        return self._inside[chosen]
+
+    def _bounded(self, picks: list[int]) -> tuple[frozenset[int], float]:
+        """Return the columns in use where the bounds hold, and the BIC."""
+        matrix, rows = self.matrix[:, picks], self.bounds[:, picks]
+        rows = rows[rows.any(axis=1)]
+        try:
+            best = constrained_least_squares(matrix, self.target, rows, np.zeros(len(rows)))
+        except RuntimeError:  # it may cycle; then this choice is not looked at
+            return frozenset(), np.inf
+        used = np.abs(best) > _ON_BOUND * np.linalg.norm(self.target)
+        loss = float(np.sum((self.target - matrix @ best) ** 2))
+        inside = frozenset(pick for pick, use in zip(picks, used, strict=True) if use)
+        return inside, self._bic(loss, len(inside))
 
     def search(self) -> frozenset[int]:
         """Return the best choice found from no column upwards and from all downwards."""
-        starts = (frozenset(), frozenset(range(len(self.scale))))
+        starts = (frozenset(), self.settled(frozenset(range(len(self.scale)))))
         return min((self._descend(start) for start in starts), key=self.score)
 
     def promising(self, current: frozenset[int], score: float) -> list[frozenset[int]]:
         """Return the choices that this linear problem puts near or below the present BIC."""
         moves = {**self._single(current), **self._double(current)}
-        ranked = [self.search(), *sorted(moves, key=lambda move: (moves[move], sorted(move)))]
-        close = (move for move in dict.fromkeys(ranked) if self.score(move) < score + _CLOSE)
+        ranked = sorted(moves, key=lambda move: (moves[move], sorted(move)))
+        # bounds can only make a move worse
+        hopeful = takewhile(lambda move: moves[move] < score + _CLOSE, ranked)
+        tried = chain([self.search()], map(self.settled, hopeful))
+        close = (move for move in _unique(tried) if self.score(move) < score + _CLOSE)
         return [move for move in islice(close, 4) if move != current]
 
     def _bic(self, loss: float, count: int) -> float:
@@ -311,6 +337,7 @@ class _Linear:
         for move in sorted(moves, key=lambda move: (moves[move], sorted(move))):
             if moves[move] >= limit:
                 return None
+            move = self.settled(move)
             if self.score(move) < limit:
                 return move
         return None
@@ -355,3 +382,11 @@ class _Linear:
         size = np.maximum((rest**2).sum(axis=0), _RIDGE**2)
         loss = float(residual @ residual)
         return loss, np.maximum(loss - (rest.T @ residual) ** 2 / size, 0.0)
+
+
+def _unique(moves):
+    seen: set[frozenset[int]] = set()
+    for move in moves:
+        if move not in seen:
+            seen.add(move)
+            yield move

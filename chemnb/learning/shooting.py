@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..equations.polynomials import SolverError, _integrate
+from ..equations.polynomials import SolverError, solve_initial_value
 from .library import Library
 from .unknowns import Pair
 
@@ -20,7 +20,7 @@ class Shooter:
 
     Polynomial terms run through a compiled explicit scheme; where that needs too many steps
     the equations are stiff, and an implicit one (LSODA) takes over for good. All other terms
-    take the implicit one, from ``library.evaluate`` and ``library.gradient``.
+    take the implicit one, from ``library.evaluate`` and ``library.jacobian``.
 
     Parameters
     ----------
@@ -36,12 +36,10 @@ class Shooter:
         self.library, self.pairs, self.matrix, self.offset = library, pairs, matrix, offset
         rows, terms = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         self._rows, self._terms = rows, np.ascontiguousarray(terms)
-        self.stiff = False
-        try:
-            factors = library.factor_table()
-        except NotImplementedError:
-            self.stiff = True
+        self.stiff = not library.is_polynomial
+        if self.stiff:
             return
+        factors = library.factor_table()
         tied, columns = np.nonzero(matrix)
         first = np.searchsorted(tied, np.arange(len(pairs) + 1)).astype(np.int64)
         self._factors = np.ascontiguousarray(factors[terms], dtype=np.int64)
@@ -88,7 +86,7 @@ class Shooter:
         return bool(-rates.real.min() * times.max() > _STIFF)
 
     def _jacobian(self, theta, y):
-        return self._sums() @ (theta[:, None] * self._gradient(y))
+        return (self._sums() * theta) @ self.library.jacobian(y)[self._terms]
 
     def _sums(self) -> np.ndarray:
         """Return what adds the terms of each equation (D, pairs)."""
@@ -134,18 +132,6 @@ class Shooter:
         path = np.empty((len(times), n, width))
         path[~later] = z
         if later.any():
-            solved = _integrate(slope, stiff_part, z.ravel(), times[later], _RTOL, _ATOL)
+            solved = solve_initial_value(slope, stiff_part, z.ravel(), times[later], _RTOL, _ATOL)
             path[later] = solved.reshape(-1, n, width)
         return path
-
-    def _gradient(self, y):
-        gradient = getattr(self.library, "gradient", None)
-        if gradient is not None:
-            return gradient(y)[self._terms]
-        n, factors = len(y), self.library.factor_table()[self._terms]
-        padded = np.append(y, 1.0)[factors]
-        result = np.zeros((len(factors), n + 1))
-        for column in range(factors.shape[1]):
-            rest = np.delete(padded, column, axis=1).prod(axis=1)
-            np.add.at(result, (np.arange(len(factors)), factors[:, column]), rest)
-        return result[:, :n]
