@@ -108,9 +108,8 @@ def labelled(coefficients, names, variables):
     }
 
 
-def scan(recipe, system, percent, seed):
+def scan(recipe, system, times, values):
     """Return what every threshold finds, and which of them the criterion chooses."""
-    times, values, _ = system.sample(percent, seed)
     columns, slope, names = regression(recipe.slopes, times, values)
     coefficients = fits(recipe, columns, slope)
     chosen = int(np.argmin(bic(columns, slope, coefficients)))

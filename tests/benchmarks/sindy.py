@@ -24,7 +24,8 @@ def run(progress=print):
         return {}
     found, kept = {}, {}
     for cell, (system, percent) in CELLS.items():
-        tables = {str(recipe): table(recipe, system, percent) for recipe in _sindy.RECIPES}
+        samples = [system.sample(percent, seed)[:2] for seed in SEEDS]
+        tables = {str(recipe): table(recipe, system, samples) for recipe in _sindy.RECIPES}
         blind = best(tables, lambda errors, chosen: errors[np.arange(len(errors)), chosen])
         oracle = best(tables, lambda errors, _: errors[:, np.argmin(np.isnan(errors).sum(axis=0))])
         kept[cell] = {"bic": blind[1], "oracle": oracle[1]}
@@ -37,11 +38,11 @@ def run(progress=print):
     return found
 
 
-def table(recipe, system, percent):
+def table(recipe, system, samples):
     """Return the errors (seeds, thresholds), NaN where terms are wrong, and the chosen columns."""
     errors, picks = [], []
-    for seed in SEEDS:
-        models, chosen = _sindy.scan(recipe, system, percent, seed)
+    for times, values in samples:
+        models, chosen = _sindy.scan(recipe, system, times, values)
         errors.append([coefficient_error(model, system.truth) for model in models])
         picks.append(chosen)
     return np.array(errors, dtype=float), np.array(picks)

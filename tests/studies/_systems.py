@@ -11,6 +11,7 @@ Noise is normal and independent, on all values and the first one too; its size i
 of the standard deviation of each variable. Nothing here needs the package or a peer.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -35,7 +36,7 @@ class System:
         values = dict(zip(self.names, state, strict=True))
         result = dict.fromkeys(self.names, 0.0)
         for (equation, term), coefficient in self.truth.items():
-            result[equation] += coefficient * np.prod([values[name] for name in term.split()])
+            result[equation] += coefficient * math.prod(values[name] for name in term.split())
         return [result[name] for name in self.names]
 
     def solve(self, times):
