@@ -18,10 +18,11 @@ from .learning.estimation import EstimationError
 from .learning.library import LibraryError, monomials
 from .learning.likelihood import HistogramFit, fit_histograms
 from .learning.odenet import ODENet, ODENetError
-from .learning.own_terms import hill, own
+from .learning.own_terms import free, hill, own
 from .learning.rate_map import RatesError, rate_map
 from .learning.rates import RateFit, fit_rates
 from .learning.rational import RationalError
+from .learning.rational_terms import rational
 from .learning.timeseries import DataError
 from .networks.elementary import elementary_reactions
 from .networks.expressions import Expression, ExpressionError
@@ -100,6 +101,7 @@ __all__ = [
     "first_passage",
     "fit_histograms",
     "fit_rates",
+    "free",
     "hill",
     "integrate",
     "learn_reduction",
@@ -117,6 +119,7 @@ __all__ = [
     "plots",
     "propensities",
     "rate_map",
+    "rational",
     "read_antimony",
     "read_sbml",
     "record_events",

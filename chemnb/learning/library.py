@@ -82,6 +82,15 @@ class Library:
         return TermSystem(self, pairs)
 
     @property
+    def constants(self) -> dict[str, float]:
+        """Values of constants inside the terms that are fitted along; none by default."""
+        return {}
+
+    def with_constants(self, values: Mapping[str, float]) -> Library:
+        """Return the library with other values of its free constants."""
+        return self
+
+    @property
     def is_polynomial(self) -> bool:
         """Whether every term is a product of variables, so that there is a `factor_table`."""
         return False

@@ -29,7 +29,7 @@ class LibrarySum(Library):
     ('S', 'S/(2 + S)')
     """
 
-    def __init__(self, parts: Sequence[Library]) -> None:
+    def __init__(self, parts: Sequence[Library], checked: bool = True) -> None:
         flat = [p.parts if isinstance(p, LibrarySum) else (p,) for p in parts]
         self.parts = tuple(part for group in flat for part in group)
         bound = {part.names for part in self.parts}
@@ -39,8 +39,34 @@ class LibrarySum(Library):
                 "add libraries before they are bound"
             )
         self.names = bound.pop()
-        if self.names is not None:
+        names = [name for part in self.parts for name in part.constants]
+        repeated = [name for name, count in Counter(names).items() if count > 1]
+        if repeated and checked:
+            raise LibraryError(
+                f"the free constant {listing(repeated)} is in two parts; give it another name"
+            )
+        if self.names is not None and checked:
             check_terms(self)
+
+    @property
+    def constants(self) -> dict[str, float]:
+        """Values of the free constants of all parts."""
+        return {name: value for part in self.parts for name, value in part.constants.items()}
+
+    def with_constants(self, values: Mapping[str, float]) -> LibrarySum:
+        """Return the library with other values of its free constants."""
+        return LibrarySum([part.with_constants(values) for part in self.parts], checked=False)
+
+    def slope_terms(self) -> tuple[Library, list[tuple[int, str]]]:
+        """Return the derivatives of the terms by the free constants, and whose they are."""
+        slopes, of, first = [], [], 0
+        for part in self.parts:
+            if part.constants:
+                library, owners = part.slope_terms()
+                slopes.append(library)
+                of += [(first + term, name) for term, name in owners]
+            first += len(part)
+        return LibrarySum(slopes, checked=False), of
 
     def bind(self, names: Sequence[str]) -> LibrarySum:
         """Return the same library for these state variables."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
 from itertools import product
 from numbers import Real
 
@@ -19,17 +21,45 @@ from .units import Unit, read_unit
 _STEP = 1e-30  # of the complex step: there is no subtraction, so that it can be this small
 
 
+@dataclass(frozen=True)
+class Free:
+    """A constant of a term that is fitted along, not below zero; `free` makes it."""
+
+    start: float
+
+
+def free(start: float) -> Free:
+    """Return a constant for `own` and `hill` that is fitted along, from this value on.
+
+    Raises
+    ------
+    LibraryError
+        If the start is not a finite number above zero.
+
+    Examples
+    --------
+    >>> own("S/(K + S)", K=free(2.0)).bind(["S"]).constants
+    {'K': 2.0}
+    """
+    (number,) = _numbers("free", [start])
+    if number <= 0:
+        raise LibraryError(f"free({start!r}); a constant starts above 0")
+    return Free(number)
+
+
 class Formulas(Library):
     """Terms that are formulas of the variables; `own` and `hill` make it.
 
     Parameters
     ----------
     formulas : sequence of (label, SymPy expression)
-        Symbols are variables, by name.
+        Symbols are variables and free constants, by name.
     unit : str or None
         Of every term.
     shown : str
         How the library was written.
+    constants : mapping of name -> value
+        Constants that are fitted along, at their present values.
     """
 
     def __init__(
@@ -38,11 +68,45 @@ class Formulas(Library):
         unit: str | None,
         shown: str,
         names: Sequence[str] | None = None,
+        constants: Mapping[str, float] | None = None,
+        checked: bool = True,
     ) -> None:
         self._formulas, self._unit, self._shown = tuple(formulas), unit, shown
         self.names = None if names is None else tuple(names)
+        self._constants, self._slope_terms = dict(constants or {}), {}
         if self.names is not None:
             self._compile()
+            if checked:
+                check_terms(self)
+
+    @property
+    def constants(self) -> dict[str, float]:
+        """Values of the constants that are fitted along."""
+        return dict(self._constants)
+
+    def with_constants(self, values: Mapping[str, float]) -> Formulas:
+        """Return the library with other values of its free constants."""
+        other = copy(self)
+        other._constants = {name: values.get(name, old) for name, old in self._constants.items()}
+        return other
+
+    def slope_terms(self) -> tuple[Formulas, list[tuple[int, str]]]:
+        """Return the derivatives of the terms by the free constants, and whose they are."""
+        import sympy
+
+        if not self._slope_terms:
+            found = {
+                (term, name): (f"d({label})/d{name}", sympy.diff(formula, sympy.Symbol(name)))
+                for term, (label, formula) in enumerate(self._formulas)
+                for name in self._constants
+                if formula.has(sympy.Symbol(name))
+            }
+            self._slope_terms["of"] = list(found)
+            self._slope_terms["library"] = Formulas(
+                found.values(), None, "slopes", self.names, self._constants, checked=False
+            )
+        slopes = self._slope_terms["library"].with_constants(self._constants)
+        return slopes, self._slope_terms["of"]
 
     def bind(self, names: Sequence[str]) -> Formulas:
         """Return the same library for these state variables.
@@ -52,7 +116,7 @@ class Formulas(Library):
         LibraryError
             If a formula has a name that is no variable, or two are the same up to a factor.
         """
-        return Formulas(self._formulas, self._unit, self._shown, names)
+        return Formulas(self._formulas, self._unit, self._shown, names, self._constants)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -62,21 +126,32 @@ class Formulas(Library):
     def evaluate(self, y) -> np.ndarray:
         """Return the terms at states y: (..., D) -> (..., terms)."""
         y = self._states(y)
-        return _stacked(self._values(*np.moveaxis(y, -1, 0)), y.shape[:-1])
+        return _stacked(self._values(*self._inputs(y)), y.shape[:-1])
 
     def jacobian(self, y) -> np.ndarray:
         """Return the derivatives of the terms by the variables: (..., D) -> (..., terms, D)."""
         y = self._states(y)
-        flat = _stacked(self._slopes(*np.moveaxis(y, -1, 0)), y.shape[:-1])
+        flat = _stacked(self._slopes(*self._inputs(y)), y.shape[:-1])
         return flat.reshape(*y.shape[:-1], len(self._formulas), len(self.names))
 
     def to_sympy(self, symbols: Mapping[str, object] | None = None) -> list:
-        """Return the terms as SymPy expressions; ``symbols`` maps names to SymPy symbols."""
-        symbols = symbols or {}
+        """Return the terms as SymPy expressions; ``symbols`` maps names to SymPy symbols.
+
+        Free constants stand in them as rounded numbers.
+        """
+        import sympy
+
+        known = {name: sympy.Float(f"{v:.4g}", 4) for name, v in self._constants.items()}
+        return self._with(known | dict(symbols or {}))
+
+    def _with(self, symbols: Mapping[str, object]) -> list:
         return [
             formula.xreplace({s: symbols.get(s.name, s) for s in formula.free_symbols})
             for _, formula in self._formulas
         ]
+
+    def _inputs(self, y: np.ndarray) -> list:
+        return [*np.moveaxis(y, -1, 0), *self._constants.values()]
 
     def term_units(self, units: Mapping[str, str]) -> tuple[Unit | None, ...]:
         """Return the unit that was given, or None."""
@@ -91,7 +166,7 @@ class Formulas(Library):
         for label, formula in self._formulas:
             found = sorted(s.name for s in formula.free_symbols)
             for name in found:
-                if name not in self.names:
+                if name not in self.names and name not in self._constants:
                     raise LibraryError(
                         f"'{name}' in the term '{label}' is no variable"
                         f"{closest(name, self.names)}; the variables are {listing(self.names)}, "
@@ -99,11 +174,11 @@ class Formulas(Library):
                     )
         # names of variables need not be names of Python
         places = {name: sympy.Dummy(f"y{i}", real=True) for i, name in enumerate(self.names)}
-        terms, inputs = self.to_sympy(places), list(places.values())
-        slopes = [sympy.diff(term, x) for term in terms for x in inputs]
+        inner = {name: sympy.Dummy(f"k{i}", real=True) for i, name in enumerate(self._constants)}
+        terms, inputs = self._with(inner | places), [*places.values(), *inner.values()]
+        slopes = [sympy.diff(term, x) for term in terms for x in places.values()]
         self._values = sympy.lambdify(inputs, terms, "numpy", cse=True)
         self._slopes = sympy.lambdify(inputs, slopes, "numpy", cse=True)
-        check_terms(self)
 
 
 class PythonTerms(Library):
@@ -249,8 +324,9 @@ def own(
         Name of a function's term.
     unit : str, optional
         Of the terms, such as ``"mM"``; ``"1"`` for none.
-    **constants : number or list of numbers
-        Values of the constants in formulas; a list makes one term a value.
+    **constants : number, list of numbers or `free`
+        Values of the constants in formulas; a list makes one term a value, ``K=free(1.0)`` is
+        fitted along.
 
     Raises
     ------
@@ -274,15 +350,16 @@ def own(
                 "terms: add the libraries, own(f) + own(g)"
             )
         return _python(functions[0], of, label, unit)
-    grid = {name: _numbers(name, value) for name, value in constants.items()}
+    loose = {name: value.start for name, value in constants.items() if isinstance(value, Free)}
+    grid = {n: _numbers(n, value) for n, value in constants.items() if n not in loose}
     formulas = [pair for term in terms for pair in _formulas(term, grid)]
     written = ", ".join([repr(str(t)) for t in terms] + [f"{k}={v}" for k, v in constants.items()])
-    return Formulas(formulas, unit, f"own({written})")
+    return Formulas(formulas, unit, f"own({written})", constants=loose)
 
 
 def hill(
     variables: Sequence[str] | str,
-    K: float | Sequence[float],
+    K: float | Sequence[float] | Free,
     n: float | Sequence[float] = 1,
     *,
     repressing: bool = False,
@@ -292,8 +369,9 @@ def hill(
     Parameters
     ----------
     variables : list of str
-    K : number or list of numbers
-        Half-saturation, in the unit of the variable.
+    K : number, list of numbers or `free`
+        Half-saturation, in the unit of the variable; ``free(1.0)`` is fitted along, one a
+        variable.
     n : number or list of numbers
         Hill coefficient.
     repressing : bool
@@ -314,17 +392,23 @@ def hill(
     names = [variables] if isinstance(variables, str) else [str(name) for name in variables]
     if not names:
         raise LibraryError("hill() without a variable; write for example hill(['A'], K=2.0)")
-    formulas = []
-    for name, half, power in product(names, _numbers("K", K), _numbers("n", n)):
-        if half <= 0 or power <= 0:
-            raise LibraryError(f"hill(K={half:g}, n={power:g}); both must be above 0")
-        raised = [x if power == 1 else f"{x}^{power:g}" for x in (name, f"{half:g}")]
+    formulas, loose = [], {}
+    halves = [K] if isinstance(K, Free) else _numbers("K", K)
+    for name, half, power in product(names, halves, _numbers("n", n)):
+        if power <= 0 or not (isinstance(half, Free) or half > 0):
+            raise LibraryError(f"hill(K={K}, n={n}); both must be above 0")
+        if isinstance(half, Free):
+            shown, k = f"K({name})", sympy.Symbol(f"K({name})")
+            loose[shown] = half.start
+        else:
+            shown, k = f"{half:g}", _exact(half)
+        raised = [x if power == 1 else f"{x}^{power:g}" for x in (name, shown)]
         above = raised[1 if repressing else 0]
-        x, k, exponent = sympy.Symbol(name), _exact(half), _exact(power)
+        x, exponent = sympy.Symbol(name), _exact(power)
         formula = (k if repressing else x) ** exponent / (k**exponent + x**exponent)
         formulas.append((f"{above}/({raised[1]} + {raised[0]})", formula))
     more = ", repressing=True" if repressing else ""
-    return Formulas(formulas, "1", f"hill({names}, K={K}, n={n}{more})")
+    return Formulas(formulas, "1", f"hill({names}, K={K}, n={n}{more})", constants=loose)
 
 
 def _python(function, of, label, unit) -> PythonTerms:

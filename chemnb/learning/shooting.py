@@ -8,6 +8,7 @@ import numpy as np
 
 from ..equations.polynomials import SolverError, solve_initial_value
 from .library import Library
+from .stacked import TooStiff, solve_stacked
 from .unknowns import Pair
 
 _RTOL, _ATOL = 1e-8, 1e-10
@@ -20,7 +21,8 @@ class Shooter:
 
     Polynomial terms run through a compiled explicit scheme; where that needs too many steps
     the equations are stiff, and an implicit one (LSODA) takes over for good. All other terms
-    take the implicit one, from ``library.evaluate`` and ``library.jacobian``.
+    go the same way with ``library.evaluate`` and ``library.jacobian`` in NumPy, many
+    trajectories at a time.
 
     Parameters
     ----------
@@ -36,8 +38,8 @@ class Shooter:
         self.library, self.pairs, self.matrix, self.offset = library, pairs, matrix, offset
         rows, terms = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         self._rows, self._terms = rows, np.ascontiguousarray(terms)
-        self.stiff = not library.is_polynomial
-        if self.stiff:
+        self.stiff, self._factors = False, None
+        if not library.is_polynomial:
             return
         factors = library.factor_table()
         tied, columns = np.nonzero(matrix)
@@ -59,23 +61,29 @@ class Shooter:
             If a solution runs away.
         """
         theta = self.matrix @ u + self.offset
-        if not self.stiff:
-            path = self._explicit(theta, starts, first, times, with_starts)
-        if self.stiff:
-            path = self._implicit(theta, starts, first, times, with_starts)
+        if self._factors is None:
+            path = self._generic(theta, starts, first, times, with_starts)
+        else:
+            path = self._compiled(theta, starts, first, times, with_starts)
         known = 1 + self.matrix.shape[1]
         return path[..., 0], path[..., 1:known], path[..., known:]
 
-    def _explicit(self, theta, starts, first, times, with_starts):
+    def _compiled(self, theta, starts, first, times, with_starts):
         from .._kernels.shooting import SOLVED, TOO_MANY_STEPS, shoot
 
-        path, status, place = shoot(
-            starts, first, times, (self._rows, self._factors, theta, *self._ties),
-            self.matrix.shape[1], with_starts, _RTOL, _ATOL, _BLOWN_UP,
-        )  # fmt: skip
-        self.stiff = status == TOO_MANY_STEPS and self._is_stiff(theta, path[place, :, 0], times)
-        if not self.stiff and (status != SOLVED or not np.isfinite(path[..., 0]).all()):
+        tables = (self._rows, self._factors, theta, *self._ties)
+        # one memory layout: the kernel is compiled once
+        starts, known = np.ascontiguousarray(starts), self.matrix.shape[1]
+        for implicit in (False, True) if not self.stiff else (True,):
+            path, status, place = shoot(
+                starts, first, times, tables, known, with_starts, implicit,
+                _RTOL, _ATOL, _BLOWN_UP,
+            )  # fmt: skip
+            if status != TOO_MANY_STEPS or not self._is_stiff(theta, path[place, :, 0], times):
+                break
+        if status != SOLVED or not np.isfinite(path[..., 0]).all():
             raise SolverError("the solution leaves the range of the data by far")
+        self.stiff = implicit
         return path
 
     def _is_stiff(self, theta, y, times) -> bool:
@@ -94,16 +102,44 @@ class Shooter:
         sums[self._rows, np.arange(len(self._rows))] = 1.0
         return sums
 
-    def _implicit(self, theta, starts, first, times, with_starts):
-        n, known = len(self.library.names), self.matrix.shape[1]
-        width = 1 + known + (n if with_starts else 0)
-        result = np.empty((len(times), n, width))
-        for w, start in enumerate(starts):
+    def _generic(self, theta, *trajectories):
+        if not self.stiff:
+            try:
+                return self._stacked(theta, *trajectories)
+            except TooStiff:
+                self.stiff = True
+        return self._one_by_one(theta, *trajectories)
+
+    def _stacked(self, theta, starts, first, times, with_starts):
+        sums, known = self._sums(), self.matrix.shape[1]
+
+        def slope(z):
+            y = z[:, :, 0]
+            if not np.abs(y).max() < _BLOWN_UP:
+                raise SolverError("the solution leaves the range of the data by far")
+            terms = self.library.evaluate(y)[:, self._terms]
+            change = (sums * theta) @ self.library.jacobian(y)[:, self._terms] @ z
+            change[:, :, 0] = (terms * theta) @ sums.T
+            change[:, :, 1 : 1 + known] += (sums * terms[:, None, :]) @ self.matrix
+            return change
+
+        z = self._begun(starts, with_starts)
+        return solve_stacked(slope, z, first, times, (_RTOL, _ATOL))
+
+    def _begun(self, starts, with_starts):
+        """Return starts with their derivatives (W, D, 1 + unknowns + D)."""
+        n, known = starts.shape[1], self.matrix.shape[1]
+        z = np.zeros((len(starts), n, 1 + known + (n if with_starts else 0)))
+        z[:, :, 0] = starts
+        if with_starts:
+            z[:, :, 1 + known :] = np.eye(n)
+        return z
+
+    def _one_by_one(self, theta, starts, first, times, with_starts):
+        begun = self._begun(starts, with_starts)
+        result = np.empty((len(times), *begun.shape[1:]))
+        for w, z in enumerate(begun):
             mine = slice(first[w], first[w + 1])
-            z = np.zeros((n, width))
-            z[:, 0] = start
-            if with_starts:
-                z[:, 1 + known :] = np.eye(n)
             result[mine] = self._trajectory(theta, z, times[mine])
         return result
 
