@@ -68,7 +68,7 @@ def run(progress=print):
             what = "all reactions that keep the sums" if chemistry else "all monomials of degree 2"
             found[f"odenet.{name}.exact_rate{ending}"] = Record(
                 tally.rate, "", f"ODENet, {name}: exactly the true terms; candidates {what}",
-                len(SEEDS),
+                len(tally.right),
             )  # fmt: skip
             progress(f"{name}{ending}: {tally.rate:.2f}")
     errors, inside = robertson()
@@ -107,7 +107,10 @@ def attempt(tally, model, truth, data, **options):
 
 
 def mechanism(name, chemistry):
-    """Return the tally of a mechanism."""
+    """Return the tally of a mechanism.
+
+    Of 162 free coefficients a fit takes half a minute, so that these are five samples only.
+    """
     text, sums, starts, times = MECHANISMS[name]
     network, tally = cn.ReactionNetwork(text), Tally()
     truth, runs = true_coefficients(network), integrate_all(network, starts, times)
@@ -116,7 +119,7 @@ def mechanism(name, chemistry):
         make = partial(cn.ODENet, network=candidates, progress=False)
     else:
         make = partial(cn.ODENet, cn.monomials(2), progress=False)
-    for seed in SEEDS:
+    for seed in SEEDS if chemistry or name == "mechanism4" else SEEDS[:5]:
         data = noisy(runs, 1, np.random.default_rng(seed))
         attempt(tally, make(), truth, data)
     return tally
