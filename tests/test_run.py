@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import run
-from tests.commands import environment
+from tests.commands import environment, studies
 from tests.commands.environment import ROOT
 
 SCRIPT = ROOT / "run.py"
@@ -140,3 +140,10 @@ def test_a_failed_installation_says_what_to_do(empty, monkeypatch):
     monkeypatch.setattr(environment.subprocess, "call", lambda *args, **kwargs: 1)
     with pytest.raises(SystemExit, match="could not be installed.*run the same command again"):
         environment.install("base")
+
+
+def test_a_benchmark_of_other_packages_is_not_run_again_when_chemnb_changes():
+    folder, package = ROOT / "tests", ROOT / "chemnb" / "__init__.py"
+    alone = studies.needed(folder / "benchmarks" / "sindy.py")
+    assert folder / "studies" / "_systems.py" in alone and package not in alone
+    assert package in studies.needed(folder / "studies" / "identification.py")

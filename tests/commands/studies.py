@@ -2,9 +2,11 @@
 
 A module has ``run(progress=print)``, which returns a dictionary of records, and tells with
 ``progress`` how far it is. Its records are stored as soon as it ends. It is run again only when
-the module itself, a helper beside it or the package has changed, or with ``--fresh``.
+the module itself, a module of the tests that it imports or, if one of them imports it, the package
+has changed, or with ``--fresh``.
 """
 
+import ast
 import hashlib
 import importlib
 import json
@@ -23,13 +25,35 @@ def discover(folder):
 
 def digest(folder, name):
     """Return a digest of all sources that the records of a study depend on."""
-    here = ROOT / "tests" / folder
-    sources = [
-        here / f"{name}.py",
-        *sorted(here.glob("_*.py")),
-        *sorted((ROOT / "chemnb").rglob("*.py")),
-    ]
+    sources = sorted(needed(ROOT / "tests" / folder / f"{name}.py"))
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()
+
+
+def needed(path, known=frozenset()):
+    """Return a module of the tests and all that it imports from the project.
+
+    A study of other packages that leaves chemnb alone is not run again when chemnb changes.
+    """
+    found = {path} | known
+    for name in imported(path):
+        if name.split(".")[0] == "chemnb":
+            found |= set((ROOT / "chemnb").rglob("*.py"))
+        elif name.startswith("tests."):
+            file = ROOT / (name.replace(".", "/") + ".py")
+            if file.exists() and file not in found:
+                found |= needed(file, frozenset(found))
+    return found
+
+
+def imported(path):
+    """Return the dotted names that a source imports."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return names
 
 
 def parse(words, names):
