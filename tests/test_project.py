@@ -37,7 +37,9 @@ def constraints():
 
 def conda():
     text = (ROOT / "environment.yml").read_text("utf-8")
-    return [entry for entry in yaml.safe_load(text)["dependencies"] if isinstance(entry, str)]
+    entries = yaml.safe_load(text)["dependencies"]
+    by_pip = [entry for group in entries if isinstance(group, dict) for entry in group["pip"]]
+    return [entry for entry in entries if isinstance(entry, str)] + by_pip
 
 
 def tracked():

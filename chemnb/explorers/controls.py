@@ -175,6 +175,6 @@ def _look(label: str) -> dict:
     return {
         "description": label,
         "continuous_update": False,
-        "style": {"description_width": "9em"},
-        "layout": {"width": "28em", "max_width": "98%"},
+        "style": {"description_width": "12em"},
+        "layout": {"width": "31em", "max_width": "98%"},
     }
