@@ -270,9 +270,9 @@ def test_level_sets_the_width():
     ]
     narrow, wide = (model.coefficients for model in models)
     ratio = (wide["upper"] - wide["value"]) / (narrow["upper"] - narrow["value"])
-    # the noise was estimated: Student's t, each variable with its own degrees of freedom
+    # the noise was estimated: Student's t, between the freedom of one variable and that of both
     freedom = models[0]._result.fit.freedom
-    assert np.all((freedom > 30) & (freedom < len(TIMES)))
+    assert np.all((freedom > 35) & (freedom <= 2 * len(TIMES) - 4 - 2))
     expected = stats.t.ppf(0.995, freedom) / stats.t.ppf(0.75, freedom)
     np.testing.assert_allclose(ratio[wide["kept"]], expected, rtol=1e-5)
 
