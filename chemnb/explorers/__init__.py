@@ -9,6 +9,7 @@ from .enzyme import enzyme
 from .experiments import experiments
 from .ladder import ladder
 from .landscape import landscape
+from .noise import noise
 from .round_trip import round_trip
 from .separation import separation
 from .volume import volume
@@ -26,6 +27,7 @@ ALL = (
     separation,
     enzyme,
     workers,
+    noise,
 )
 
 __all__ = ["ALL", "ExplorerError", *(explorer.name for explorer in ALL)]
