@@ -138,3 +138,14 @@ BAD = [
 def test_what_has_no_answer_is_explained(text, start, options, message):
     with pytest.raises(FSPError, match=message):
         stationary_distribution(ReactionNetwork(text), start, **options)
+
+
+def test_a_state_that_is_as_good_as_never_visited_does_no_harm():
+    """Schloegl with one well far from zero: the empty vessel has a probability of 10^-170."""
+    found = stationary_distribution(cn.models.schloegl(feed=6.0, volume=80), {"A": 40})
+    p = found.probability.values
+    n = np.arange(len(p))
+    up = 80 * 6.0 + 6.5 * n * (n - 1) / 80
+    down = 11.0 * n + n * (n - 1) * (n - 2) / 80**2
+    # detailed balance: what goes up from n comes down from n + 1
+    assert np.allclose(p[:-1] * up[:-1], p[1:] * down[1:], atol=1e-9)

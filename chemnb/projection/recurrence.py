@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cached_property
 
 import numpy as np
@@ -142,7 +143,7 @@ class Occupation:
 
     def __init__(self, moves, leaving: np.ndarray, entries: np.ndarray, rate: float) -> None:
         self._moves, self._leaving, self._entries, self._rate = moves, leaving, entries, rate
-        self._stop_in(0)
+        self._stop_somewhere()
         self._stop_in(int(self.values.argmax()))  # where the chain is often found
 
     def error(self) -> float:
@@ -161,6 +162,16 @@ class Occupation:
     def residual(self) -> float:
         """Return the sum of magnitudes of Q π over the largest rate, outflow included."""
         return float(np.abs(self._moves @ self.values).sum() / self._rate)
+
+    def _stop_somewhere(self) -> None:
+        # where the chain is as good as never found, stopping it there leaves Q singular
+        last = len(self._leaving) - 1
+        for state in dict.fromkeys([0, last // 2, last // 4, 3 * last // 4, last]):
+            with np.errstate(all="ignore"), suppress(RuntimeError):
+                self._stop_in(state)
+                if np.isfinite(self.values).all():
+                    return
+        self._stop_in(0)
 
     def _stop_in(self, state: int) -> None:
         from scipy.sparse import diags_array
