@@ -16,7 +16,7 @@ ROWS = [
 ]
 
 
-LOOK = {"mathbf", "mathrm", "langle", "rangle", "ldots", "hat", "pm"}
+LOOK = {"mathbf", "mathrm", "langle", "rangle", "ldots", "hat", "pm", "dot"}
 
 
 def symbols(cell):

@@ -188,6 +188,9 @@ class Simulator:
 
         Its import and compiling take seconds.
         """
+        few = self._is_small(first, size) and not has_kernels()
+        if not few and not _without_numba():
+            return None
         if not self._can_lockstep or not self.network.is_mass_action:
             return None
         from .first_answer import simulate
@@ -196,7 +199,6 @@ class Simulator:
             self._tables, self.network.stoichiometry.astype(float), self.start, self.times, first,
             size, self.seed,
         )  # fmt: skip
-        few = self._is_small(first, size) and not has_kernels()
         if few:
             found = simulate(*task, min(self.max_events, _FEW_STEPS))
             if not found.given_up.any():
