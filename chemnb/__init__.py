@@ -18,10 +18,13 @@ from .learning.estimation import EstimationError
 from .learning.library import LibraryError, monomials
 from .learning.likelihood import HistogramFit, fit_histograms
 from .learning.odenet import ODENet, ODENetError
+from .learning.own_terms import free, hill, own
 from .learning.rate_map import RatesError, rate_map
 from .learning.rates import RateFit, fit_rates
 from .learning.rational import RationalError
+from .learning.rational_terms import rational
 from .learning.timeseries import DataError
+from .networks.elementary import elementary_reactions
 from .networks.expressions import Expression, ExpressionError
 from .networks.laws import Condition, RateLaw
 from .networks.network import ReactionNetwork
@@ -91,12 +94,15 @@ __all__ = [
     "TimeScales",
     "coefficient_sensitivity",
     "derivative_correlations",
+    "elementary_reactions",
     "exchange_terms",
     "explorers",
     "finite_state_projection",
     "first_passage",
     "fit_histograms",
     "fit_rates",
+    "free",
+    "hill",
     "integrate",
     "learn_reduction",
     "linear_noise",
@@ -108,10 +114,12 @@ __all__ = [
     "moment_equations",
     "moment_labels",
     "monomials",
+    "own",
     "paper",
     "plots",
     "propensities",
     "rate_map",
+    "rational",
     "read_antimony",
     "read_sbml",
     "record_events",

@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chemnb.learning.library import Library, LibraryError, monomials, state_symbols
+from chemnb.learning.own_terms import hill, own
+from chemnb.learning.units import UnitError, read_unit, unit_text
 
 
 @pytest.mark.parametrize(
@@ -125,10 +127,169 @@ def test_what_another_kind_of_library_has_to_supply():
         lambda: bare.bind(["A"]),
         lambda: bare.labels,
         lambda: bare.evaluate([1.0]),
+        lambda: bare.jacobian([1.0]),
+        lambda: bare.term_units({}),
         bare.to_sympy,
-        lambda: bare.system([]),
-        lambda: bare.units([1.0]),
-        bare.factor_table,
     ):
         with pytest.raises(NotImplementedError):
             question()
+
+
+# --- own terms, Hill terms, sums ---------------------------------------------------------------
+
+
+def saturation(A):
+    return A / (2 + A)
+
+
+LIBRARIES = {
+    "text": own("A/(K + A)", "exp(-A)*B", K=2.0),
+    "sympy": own(sympy.Symbol("A", positive=True) / (2 + sympy.Symbol("B"))),
+    "function": own(saturation),
+    "rough function": own(lambda B: np.abs(np.real(B)) ** 1.5, label="g"),
+    "hill": hill(["A", "B"], K=[1, 10], n=[1, 2, 1.5]),
+    "repressing": hill("B", K=3, n=2, repressing=True),
+    "sum": monomials(2, constant=True) + own("A/(K + A)", K=2.0) + own(saturation, of="B"),
+    "monomials": monomials(3, constant=True),
+}
+
+
+@pytest.mark.parametrize("kind", LIBRARIES)
+def test_the_derivatives_are_those_of_the_terms(kind):
+    library = LIBRARIES[kind].bind(["A", "B"])
+    y = np.random.default_rng(1).uniform(0.3, 4.0, (5, 2))
+    slopes = library.jacobian(y)
+    assert slopes.shape == (5, len(library), 2)
+    for d, step in enumerate(1e-6 * np.eye(2)):
+        rough = (library.evaluate(y + step) - library.evaluate(y - step)) / 2e-6
+        np.testing.assert_allclose(slopes[..., d], rough, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", LIBRARIES)
+def test_scaled_terms_are_the_terms_in_other_units(kind):
+    library = LIBRARIES[kind].bind(["A", "B"])
+    scale, y = np.array([4.0, 0.5]), np.random.default_rng(2).uniform(0.3, 4.0, (5, 2))
+    scaled, sizes = library.scaled(scale), library.units(scale)
+    assert scaled.labels == library.labels
+    assert np.all(sizes > 0)
+    np.testing.assert_allclose(scaled.evaluate(y / scale) * sizes, library.evaluate(y))
+    np.testing.assert_allclose(
+        scaled.jacobian(y / scale) * sizes[:, None] / scale, library.jacobian(y)
+    )
+
+
+@pytest.mark.parametrize("kind", LIBRARIES)
+def test_the_system_has_the_right_side_and_sensitivities_of_the_terms(kind):
+    library = LIBRARIES[kind].bind(["A", "B"])
+    pairs = [(term % 2, term) for term in range(len(library))]
+    theta = np.where(np.arange(len(pairs)) % 3 == 0, -0.05, 0.03)
+    system, start, times = library.system(pairs), np.array([1.5, 0.7]), [0.0, 0.5, 2.0]
+    values, slopes = system.solve_with_sensitivities(theta, start, times)
+    np.testing.assert_allclose(values, system.solve(theta, start, times), rtol=1e-6)
+    rates = theta * library.evaluate(start)
+    expected = [sum(rates[0::2]), sum(rates[1::2])]
+    np.testing.assert_allclose(system.rhs(start, theta), expected)
+    step = np.zeros(len(pairs))
+    step[-1] = 1e-4
+    moved = [system.solve(theta + sign * step, start, times) for sign in (1, -1)]
+    np.testing.assert_allclose(slopes[:, :, -1], (moved[0] - moved[1]) / 2e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", LIBRARIES)
+def test_torch_sees_the_same_terms_and_gradients(kind):
+    torch = pytest.importorskip("torch")
+    library = LIBRARIES[kind].bind(["A", "B"])
+    states = np.random.default_rng(3).uniform(0.3, 4.0, (4, 2))
+    y = torch.tensor(states, requires_grad=True)
+    terms = library.on_torch(y)
+    np.testing.assert_allclose(terms.detach().numpy(), library.evaluate(states))
+    weight = torch.linspace(1, 2, len(library), dtype=torch.float64)
+    (terms @ weight).sum().backward()
+    expected = np.einsum("t,ntd->nd", weight.numpy(), library.jacobian(states))
+    np.testing.assert_allclose(y.grad.numpy(), expected)
+
+
+def test_formulas_of_all_kinds_have_the_values_of_their_symbols():
+    library = LIBRARIES["text"].bind(["A", "B"])
+    symbols = dict(zip("AB", sympy.symbols("A B"), strict=True))
+    found = [float(t.subs({"A": 1.5, "B": 0.5})) for t in library.to_sympy(symbols)]
+    np.testing.assert_allclose(found, library.evaluate([1.5, 0.5]))
+    assert library.labels == ("A/(2 + A)", "exp(-A)*B")
+
+
+def test_names_of_moments_can_stand_in_functions_and_hill_terms():
+    library = (hill("Var(A)", K=2) + own(lambda v: v**2, of="Var(A)", label="f")).bind(
+        ["A", "Var(A)"]
+    )
+    np.testing.assert_allclose(library.evaluate([9.0, 2.0]), [0.5, 4.0])
+    assert library._repr_latex_().endswith(r"f{\left(V_{A} \right)}\right)$")
+
+
+def test_a_list_of_constants_makes_one_term_a_value():
+    library = own("A**n/(K + A**n)", K=[1, 2.5], n=[1, 2]).bind(["A"])
+    assert library.labels == (
+        "A**1/(1 + A**1)", "A**2/(1 + A**2)", "A**1/(2.5 + A**1)", "A**2/(2.5 + A**2)",
+    )  # fmt: skip
+    np.testing.assert_allclose(library.evaluate([3.0])[[0, 3]], [0.75, 9 / 11.5])
+
+
+def test_only_products_have_a_table_of_factors():
+    library = (monomials(1) + own("A*B")).bind(["A", "B"])
+    assert not library.is_polynomial
+    with pytest.raises(LibraryError, match="no products of variables"):
+        library.factor_table()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: own(), "without a term"),
+        (lambda: own("A/(K + A"), "is not arithmetic"),
+        (lambda: own("__import__('os')"), "no function of rate laws"),
+        (lambda: own(3.0), "give text, a SymPy expression or a function"),
+        (lambda: own("A/(K + A)").bind(["A"]), "'K' in the term.*a constant needs a number: K=1.0"),
+        (lambda: own("A/(K + A)", K="2"), "K='2'; give a finite number"),
+        (lambda: own("A/(K + A)", K=[]), r"K=\[\]; give a finite number"),
+        (lambda: own("A/(K + A)", K=np.nan), "give a finite number"),
+        (lambda: hill([], K=1), "without a variable"),
+        (lambda: hill("A", K=-1), "both must be above 0"),
+        (lambda: hill("A", K=1).bind(["B"]), "'A' in the term"),
+        (lambda: own(saturation, saturation), "one function at a time"),
+        (lambda: own(saturation).bind(["X"]), "'A' of the function .* is no variable"),
+        (lambda: own(lambda: 1.0), "without arguments"),
+        (lambda: own(lambda A: np.append(A, A)).bind(["A"]), "must return one number a state"),
+        (lambda: own(lambda A: 0 * A).bind(["A"]), "is zero everywhere"),
+        (lambda: own(lambda A: np.nan * A).bind(["A"]), "no finite number"),
+        (lambda: own(lambda A: float(A)).bind(["A"]), "fails on arrays"),
+        (lambda: own("A - A").bind(["A"]), "is zero everywhere"),
+        (lambda: own("2*A", "A").bind(["A"]), "are the same up to a factor"),
+        (lambda: (monomials(2) + own("A*B")).bind(["A", "B"]), "'A B' and 'A\\*B' are the same"),
+        (lambda: (monomials(1) + monomials(2)).bind(["A"]), "has 'A' twice"),
+        (lambda: monomials(1).bind(["A"]) + own("B**2").bind(["B"]), "different variables"),
+    ],
+)
+def test_libraries_that_cannot_be_made(make, message):
+    with pytest.raises(LibraryError, match=message):
+        make()
+
+
+def test_only_libraries_can_be_added():
+    with pytest.raises(TypeError):
+        monomials(1) + "A**2"
+
+
+# --- units -------------------------------------------------------------------------------------
+
+
+def test_terms_carry_units():
+    library = (monomials(2, constant=True) + hill("A", K=1)).bind(["A", "B"])
+    shown = [unit_text(unit) for unit in library.term_units({"A": "mM", "B": "1/cell"})]
+    assert shown == ["1", "mM", "cell^-1", "mM^2", "mM cell^-1", "cell^-2", "1"]
+    assert [unit_text(u) for u in library.term_units({"A": "mM"})][1:3] == ["mM", ""]
+    assert own("A/(1 + A)", unit="mM s").bind(["A"]).term_units({}) == ({"mM": 1, "s": 1},)
+
+
+@pytest.mark.parametrize("text", ["mM^", "5 mM", "a^b"])
+def test_units_that_cannot_be_read(text):
+    with pytest.raises(UnitError, match="cannot be read"):
+        read_unit(text)

@@ -104,7 +104,7 @@ class PolynomialSystem:
             If the solution blows up or the step size vanishes.
         """
         theta = np.asarray(theta, dtype=float)
-        return _integrate(
+        return solve_initial_value(
             lambda _, y: self.rhs(y, theta),
             lambda _, y: self.jacobian(y, theta),
             np.asarray(initial, dtype=float),
@@ -148,10 +148,10 @@ class PolynomialSystem:
 
         def jacobian(_, z):
             # the coupling of slopes to y is left out: it only speeds the corrector
-            return _block_diagonal(self.jacobian(z[:n], theta), p)
+            return block_diagonal(self.jacobian(z[:n], theta), p)
 
         start = np.concatenate([np.asarray(initial, dtype=float), np.zeros(n * p)])
-        path = _integrate(rhs, jacobian, start, times, rtol, atol)
+        path = solve_initial_value(rhs, jacobian, start, times, rtol, atol)
         return path[:, :n], path[:, n:].reshape(-1, n, p)
 
     def _linear_path(self, theta, initial, times, weights) -> tuple[np.ndarray, np.ndarray]:
@@ -188,7 +188,25 @@ class PolynomialSystem:
         return np.concatenate(parts, axis=-1)[..., table].prod(axis=-1)
 
 
-def _integrate(rhs, jacobian, start, times, rtol, atol) -> np.ndarray:
+def solve_initial_value(rhs, jacobian, start, times, rtol, atol) -> np.ndarray:
+    """Integrate dy/dt = rhs(t, y) from t = 0 by LSODA, which turns to a stiff method by itself.
+
+    Parameters
+    ----------
+    rhs, jacobian : callable (t, y) -> (D,) and (D, D)
+    start : ndarray (D,)
+    times : array_like (T,)
+        Increasing, zero or more.
+
+    Returns
+    -------
+    ndarray (T, D)
+
+    Raises
+    ------
+    SolverError
+        If the solution blows up or the step size vanishes.
+    """
     from scipy.integrate import ODEintWarning, odeint
 
     if not np.all(np.isfinite(start)):
@@ -223,7 +241,8 @@ def _check_finite(values, slopes, times) -> None:
         raise _given_up(np.append(0.0, times)[int(np.argmin(solved))], times[-1])
 
 
-def _block_diagonal(block: np.ndarray, copies: int) -> np.ndarray:
+def block_diagonal(block: np.ndarray, copies: int) -> np.ndarray:
+    """Return the Jacobian of a state and ``copies`` slopes of it, each moved by one block."""
     n = len(block)
     result = np.zeros((n * (copies + 1), n * (copies + 1)))
     result[:n, :n] = block

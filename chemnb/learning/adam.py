@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from ..equations.polynomials import SolverError
 from ..progress import progress_bar
 from .estimation import EstimationError
-from .trajectories import Pair, TrajectoryProblem
+from .trajectories import TrajectoryProblem
 
 _RTOL, _ATOL, _MOST_STEPS = 1e-5, 1e-7, 5000
 _STALLED = 1e-3  # relative fall of the loss that no longer counts as falling
@@ -30,7 +29,6 @@ class Training:
 
 def train(
     problem: TrajectoryProblem,
-    pairs: Sequence[Pair],
     *,
     penalty: float,
     threshold: float,
@@ -58,7 +56,7 @@ def train(
     torch.set_num_threads(1)
     try:
         return _train(
-            torch, odeint, problem, list(pairs), penalty, threshold, iterations, learning_rate,
+            torch, odeint, problem, penalty, threshold, iterations, learning_rate,
             scale_columns, seed, progress,
         )  # fmt: skip
     finally:
@@ -66,8 +64,9 @@ def train(
 
 
 def _train(
-    torch, odeint, problem, pairs, penalty, threshold, iterations, rate, scaled, seed, progress
+    torch, odeint, problem, penalty, threshold, iterations, rate, scaled, seed, progress
 ) -> Training:
+    pairs = problem.unknowns.pairs
     network = _Network(torch, odeint, problem, pairs, scaled)
     start = 0.1 * np.random.default_rng(seed).standard_normal(len(pairs)) * network.natural
     descent = Descent(torch, lambda theta: network.loss(theta, penalty), start, rate)
@@ -78,7 +77,7 @@ def _train(
                 descent.step()
                 bar.update()
                 if count % 10 == 0:
-                    sizes = problem.contributions(pairs, descent.point * network.factor)
+                    sizes = problem.scaling.contributions(pairs, descent.point * network.factor)
                     terms = int((sizes >= threshold).sum())
                     bar.set_postfix(loss=f"{descent.history[-1]:.3g}", terms=terms)
                 stopped = descent.end(patience)
@@ -87,7 +86,7 @@ def _train(
         except KeyboardInterrupt:
             stopped = "interrupted"
     values, best, history = descent.best_point * network.factor, descent.best, descent.history
-    converged, verdict = _judge(problem, pairs, network, values, best, penalty, stopped, history)
+    converged, verdict = _judge(problem, network, values, best, penalty, stopped, history)
     return Training(values, best, np.array(history), converged, verdict)
 
 
@@ -139,7 +138,7 @@ class Descent:
         self._optimizer = self._torch.optim.Adam([self._theta], lr=rate)
 
 
-def _judge(problem, pairs, network, values, best, penalty, stopped, history):
+def _judge(problem, network, values, best, penalty, stopped, history):
     """Say whether Adam is at a minimum: a second method must not find a lower loss from there."""
     count = len(history)
     if stopped == "interrupted":
@@ -148,7 +147,7 @@ def _judge(problem, pairs, network, values, best, penalty, stopped, history):
         return False, f"the solutions kept blowing up; the best of {count} iterations is kept"
     lower = None
     try:
-        polished = problem.fit(pairs, values).parameters
+        polished = problem.fit(range(len(values)), values).parameters
         lower = network.loss_value(polished / network.factor, penalty)
     except (EstimationError, SolverError):
         pass
@@ -167,39 +166,35 @@ class _Network:
     def __init__(self, torch, odeint, problem: TrajectoryProblem, pairs, scaled: bool) -> None:
         self._torch, self._odeint = torch, odeint
         rows, terms = np.array(pairs).T
-        experiments = problem.experiments
-        unit = np.ones_like(problem.scale) if scaled else problem.scale
+        experiments, scaling = problem.experiments, problem.scaling
+        unit = np.ones_like(scaling.scale) if scaled else scaling.scale
         longest = max(e.times[-1] for e in experiments)
-        relative = problem.ranges[rows] / (problem.sizes[terms] * longest)
+        relative = scaling.ranges[rows] / (scaling.sizes[terms] * longest)
         # θ here times factor is θ in the units of the problem
-        self.factor = relative if scaled else 1 / problem.factors(pairs)
+        self.factor = relative if scaled else 1 / scaling.factors(pairs)
         self.natural = relative / self.factor
         """θ (pairs,) with which each term alone would move its variable by its range."""
         self._inner = torch.tensor(relative if scaled else np.ones(len(pairs)))
-        self._weight = torch.tensor(1 / problem.ranges if scaled else np.ones_like(unit))
+        self._weight = torch.tensor(1 / scaling.ranges if scaled else np.ones_like(unit))
         grid = np.unique(np.concatenate([[0.0]] + [e.times for e in experiments]))
         self._grid = torch.tensor(grid)
         self._start = torch.tensor(
-            np.array([e.initial / problem.scale * unit for e in experiments])
+            np.array([e.initial / scaling.scale * unit for e in experiments])
         )
         self._targets = [
             (torch.tensor(np.searchsorted(grid, e.times)),
-             torch.tensor(e.values / problem.scale * unit))
+             torch.tensor(e.values / scaling.scale * unit))
             for e in experiments
         ]  # fmt: skip
         self._cells = torch.tensor(rows), torch.tensor(terms)
-        self._table = torch.tensor(problem.library.factor_table())
+        self._library = scaling.inner if scaled else scaling.library
 
     def __call__(self, _, y):
-        padded = self._torch.cat([y, self._torch.ones_like(y[:, :1])], dim=1)
-        gamma = padded[:, self._table[:, 0]]
-        for column in range(1, self._table.shape[1]):
-            gamma = gamma * padded[:, self._table[:, column]]
-        return gamma @ self._matrix.T
+        return self._library.on_torch(y) @ self._matrix.T
 
     def loss(self, theta, penalty: float):
         """Return the loss of Eq. 2, or None if the solution blows up."""
-        empty = self._torch.zeros(len(self._weight), len(self._table), dtype=self._torch.float64)
+        empty = self._torch.zeros(len(self._weight), len(self._library), dtype=self._torch.float64)
         self._matrix = empty.index_put(self._cells, theta * self._inner)
         try:
             path = self._odeint(

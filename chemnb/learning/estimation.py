@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -93,6 +94,39 @@ def whitener(covariance: np.ndarray, tolerance: float = 1e-10) -> np.ndarray:
     result = np.zeros((int(keep.sum()), len(scale)))
     result[:, used] = (vectors[:, keep] / np.sqrt(values[keep])).T / scale[used]
     return result
+
+
+class BlockDiagonal:
+    """A whitening matrix with one block an experiment; a vector is a diagonal block.
+
+    Examples
+    --------
+    >>> weights = BlockDiagonal([np.array([1.0, 2.0]), np.array([[3.0, 1.0]])])
+    >>> len(weights), weights @ np.array([1.0, 1.0, 1.0, 1.0])
+    (3, array([1., 2., 4.]))
+    """
+
+    def __init__(self, blocks: Sequence[np.ndarray]) -> None:
+        self.blocks = blocks
+        ends = np.cumsum([0] + [block.shape[-1] for block in blocks])
+        self._slices = [slice(a, b) for a, b in pairwise(ends)]
+
+    def __len__(self) -> int:
+        return sum(len(block) for block in self.blocks)
+
+    def __matmul__(self, table: np.ndarray) -> np.ndarray:
+        parts = [
+            (block * table[rows].T).T if block.ndim == 1 else block @ table[rows]
+            for block, rows in zip(self.blocks, self._slices, strict=True)
+        ]
+        return np.concatenate(parts)
+
+
+def least_squares(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return the x of least |target - matrix x|, with columns scaled to one length."""
+    size = np.linalg.norm(matrix, axis=0)
+    size[size == 0] = 1.0
+    return np.linalg.lstsq(matrix / size, target, rcond=1e-12)[0] / size
 
 
 def constrained_least_squares(
@@ -188,7 +222,7 @@ def gauss_newton(
     if not np.isfinite(loss):
         raise EstimationError("the data have values that are not finite; leave them out")
     for used in range(1, max_iterations + 1):  # noqa: B007 (the verdict reads it)
-        step = _step(jacobian, residual, parameters, damping, nonnegative)
+        step = damped_step(jacobian, residual, parameters, damping, nonnegative)
         scale = np.linalg.norm(jacobian, axis=0)
         moved = np.linalg.norm(scale * step)
         if moved <= tolerance * (np.linalg.norm(scale * parameters) + tolerance):
@@ -210,7 +244,7 @@ def gauss_newton(
             damping = max(damping * 10, 1e-6)
             if damping > 1e12:
                 break
-    covariance = _covariance(jacobian, parameters, nonnegative)
+    covariance = parameter_covariance(jacobian, parameters, nonnegative)
     if not absolute:
         covariance *= loss / max(len(weights) - len(parameters), 1)
     verdict = "converged" if converged else f"not converged after {used} iterations"
@@ -226,7 +260,8 @@ def _whitened(model, data, weights, parameters):
     return weights @ (data - predicted), weights @ slopes
 
 
-def _step(jacobian, residual, parameters, damping, nonnegative):
+def damped_step(jacobian, residual, parameters, damping, nonnegative):
+    """Return the Levenberg-Marquardt step, within the bounds."""
     scale = np.linalg.norm(jacobian, axis=0)
     scale[scale == 0] = 1.0
     # columns are scaled, so that the units of a parameter play no role
@@ -258,7 +293,7 @@ def free_directions(parameters: np.ndarray, nonnegative: np.ndarray | None) -> n
     return right[int((values > 1e-12).sum()) :].T
 
 
-def _covariance(jacobian, parameters, nonnegative) -> np.ndarray:
+def parameter_covariance(jacobian, parameters, nonnegative) -> np.ndarray:
     """Return the covariance of the free directions; parameters at a bound have none."""
     scale = np.linalg.norm(jacobian, axis=0)
     scale[scale == 0] = 1.0

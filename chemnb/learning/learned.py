@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -11,7 +12,8 @@ from .estimation import normal_quantile
 from .library import Library, state_symbols
 from .selection import Choice
 from .timeseries import check_times, read_initial
-from .trajectories import Pair, TrajectoryProblem
+from .trajectories import TrajectoryProblem
+from .unknowns import Pair
 
 _COLLINEAR = 1000.0  # condition number of normalised columns that calls for a warning
 _NAMED = 6  # collinear terms that are named in the advice
@@ -102,32 +104,91 @@ class Learned:
     Attributes
     ----------
     problem : TrajectoryProblem
-        The data and the library, bound to their names.
-    candidates, pairs : list of (equation, term)
-        What could be used, and what was kept.
-    scaled : ndarray (pairs,)
-        θ of the kept pairs in the units of the problem.
-    errors : ndarray (pairs, pairs)
-        Covariance of θ in the user's units; NaN where unknown.
+        The data, the library, bound to their names, and all unknowns.
+    chosen : list of int
+        The unknowns that were kept.
+    scaled : ndarray (chosen,)
+        Their values in the units of the problem.
+    scaled_errors : ndarray (chosen, chosen)
+        Covariance of their errors; NaN where unknown.
+    starts : ndarray (experiments, D)
+        States at the origins, in units of the problem.
     report : Report
     """
 
     problem: TrajectoryProblem
-    candidates: list[Pair]
-    pairs: list[Pair]
+    chosen: list[int]
     scaled: np.ndarray
-    errors: np.ndarray
+    scaled_errors: np.ndarray
+    starts: np.ndarray
     report: Report
 
     @property
     def library(self) -> Library:
         """The library, bound to the names of the data."""
-        return self.problem.library
+        return self.problem.scaling.library
+
+    @property
+    def candidates(self) -> tuple[Pair, ...]:
+        """The (equation, term) pairs that could be used."""
+        return self.problem.unknowns.pairs
+
+    @cached_property
+    def _kept(self) -> np.ndarray:
+        tie = self.problem.tie[:, self.chosen]
+        return np.flatnonzero((tie != 0).any(axis=1) | (self.problem.offset != 0))
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """The (equation, term) pairs that were kept."""
+        return [self.candidates[i] for i in self._kept]
+
+    @property
+    def scaled_values(self) -> np.ndarray:
+        """θ of the kept pairs in the units of the problem."""
+        return self.problem.theta(self.chosen, self.scaled)[self._kept]
 
     @property
     def values(self) -> np.ndarray:
         """θ of the kept pairs in the user's units."""
-        return self.scaled * self.problem.factors(self.pairs)
+        return self.scaled_values * self.problem.scaling.factors(self.pairs)
+
+    @property
+    def errors(self) -> np.ndarray:
+        """Covariance of θ of the kept pairs in the user's units; NaN where unknown."""
+        tie = self.problem.tie[np.ix_(self._kept, self.chosen)]
+        tie = tie * self.problem.scaling.factors(self.pairs)[:, None]
+        if np.isnan(self.scaled_errors).any():
+            return np.full((len(tie), len(tie)), np.nan)
+        return tie @ self.scaled_errors @ tie.T
+
+    def unknowns(self, level: float):
+        """What was fitted, in the user's units: value, standard error, interval, kept."""
+        import pandas as pd
+
+        unit = self.problem.unit[self.chosen]
+        values = self.scaled * unit
+        errors = np.sqrt(np.clip(np.diag(self.scaled_errors), 0.0, None)) * unit
+        reach = normal_quantile(level)
+        table = pd.DataFrame(
+            {"value": 0.0, "standard error": np.nan, "lower": np.nan, "upper": np.nan,
+             "kept": False},
+            index=pd.Index(self.problem.unknowns.names, name="unknown"),
+        )  # fmt: skip
+        for place, value, error in zip(self.chosen, values, errors, strict=True):
+            table.iloc[place] = [value, error, value - reach * error, value + reach * error, True]
+        return table
+
+    def initial(self):
+        """States at the origins in the user's units, DataArray (experiment, variable)."""
+        import xarray as xr
+
+        problem = self.problem
+        dimension = problem.experiments[0].dimension
+        coords = {
+            "experiment": np.arange(1, len(self.starts) + 1), dimension: list(self.library.names)
+        }  # fmt: skip
+        return xr.DataArray(self.starts * problem.scaling.scale, coords, dims=list(coords))
 
     def coefficients(self, level: float):
         """Every candidate term: value, standard error, interval, and whether it was kept."""
@@ -201,26 +262,27 @@ class Learned:
         import xarray as xr
 
         problem = self.problem
-        names = problem.library.names
+        names = self.library.names
         times = np.asarray(times, dtype=float)
         check_times(times, "predict")
-        start = read_initial(initial, list(names), "predict") / problem.scale
+        scale = problem.scaling.scale
+        start = read_initial(initial, list(names), "predict") / scale
         if self.pairs:
-            values = problem.library.system(self.pairs).solve(self.scaled, start, times)
+            values = problem.library.system(self.pairs).solve(self.scaled_values, start, times)
         else:
             values = np.tile(start, (len(times), 1))
         dimension = problem.experiments[0].dimension
         coords = {"time": times, dimension: list(names)}
-        return xr.DataArray(values * problem.scale, coords=coords, dims=list(coords))
+        return xr.DataArray(values * scale, coords=coords, dims=list(coords))
 
 
-def make_report(problem: TrajectoryProblem, candidates, choice: Choice, training, dead) -> Report:
+def make_report(problem: TrajectoryProblem, choice: Choice, training, dead) -> Report:
     """Return the verdict on a fit; ``training`` is what Adam did, or None."""
     estimate = choice.estimate
-    condition, collinear = collinearity(problem, candidates)
+    condition, collinear = collinearity(problem)
     verdict = estimate.message
     if problem.absolute and training is None:
-        freedom = max(estimate.observations - len(choice.pairs), 1)
+        freedom = max(estimate.observations - len(choice.chosen), 1)
         ratio = estimate.chi_square / freedom
         verdict += f"; chi-square {estimate.chi_square:.4g} for {freedom} degrees of freedom"
         if ratio > 1 + 5 * np.sqrt(2 / freedom):
@@ -249,11 +311,13 @@ def _short(names) -> str:
     return listing(names) if more <= 0 else f"{listing(names[:_NAMED])} and {more} more"
 
 
-def collinearity(problem: TrajectoryProblem, candidates) -> tuple[float, tuple[str, ...]]:
+def collinearity(problem: TrajectoryProblem) -> tuple[float, tuple[str, ...]]:
     """Return the worst condition number of an equation's columns, and the terms to blame."""
-    worst, names = 1.0, ()
+    worst, names, candidates = 1.0, (), problem.unknowns.pairs
     for terms in {tuple(t for r, t in candidates if r == row) for row, _ in candidates}:
-        columns = problem.columns[:, terms] / np.linalg.norm(problem.columns[:, terms], axis=0)
+        columns = problem.scaling.columns[:, terms] / np.linalg.norm(
+            problem.scaling.columns[:, terms], axis=0
+        )
         triangle = np.linalg.qr(columns, mode="r")
         square = np.zeros((len(terms), len(terms)))  # rows of zeros: fewer points than terms
         square[: len(triangle)] = triangle
@@ -264,6 +328,6 @@ def collinearity(problem: TrajectoryProblem, candidates) -> tuple[float, tuple[s
         worst = condition
         weak = np.abs(right[values < values[0] / _COLLINEAR])
         blamed = (weak > 0.3 * weak.max(axis=1, keepdims=True)).any(axis=0)
-        labels = problem.library.labels
+        labels = problem.scaling.library.labels
         names = tuple(labels[term] for term in np.array(terms)[blamed])
     return float(worst), names

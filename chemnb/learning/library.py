@@ -11,6 +11,7 @@ import numpy as np
 
 from ..equations.polynomials import PolynomialSystem
 from ..networks.expressions import listing
+from .units import Unit, product_unit
 
 _MOST_TERMS = 2000
 
@@ -47,24 +48,101 @@ class Library:
         """Return the terms at states y: (..., D) -> (..., terms)."""
         raise NotImplementedError
 
+    def jacobian(self, y) -> np.ndarray:
+        """Return the derivatives of the terms by the variables: (..., D) -> (..., terms, D)."""
+        raise NotImplementedError
+
     def to_sympy(self, symbols: Mapping[str, object] | None = None) -> list:
         """Return the terms as SymPy expressions; ``symbols`` maps names to SymPy symbols."""
         raise NotImplementedError
 
-    def system(self, pairs: Sequence[tuple[int, int]]) -> PolynomialSystem:
-        """Return the numeric equations with one coefficient a pair (equation, term)."""
+    def term_units(self, units: Mapping[str, str]) -> tuple[Unit | None, ...]:
+        """Return the unit of every term from those of the variables; None where not known."""
         raise NotImplementedError
 
     def units(self, scale) -> np.ndarray:
-        """Return the value (terms,) of every term where each variable equals its scale (D,)."""
-        raise NotImplementedError
+        """Return the size (terms,) of every term where each variable equals its scale (D,).
+
+        A term that is zero or not finite there has the size 1, so that sizes can divide.
+        """
+        with np.errstate(all="ignore"):
+            sizes = np.abs(self.evaluate(scale))
+        return np.where(np.isfinite(sizes) & (sizes > 0), sizes, 1.0)
+
+    def scaled(self, scale) -> Library:
+        """Return the library in z = y/scale, each term divided by its size of `units`."""
+        from .library_parts import ScaledLibrary
+
+        return ScaledLibrary(self, scale)
+
+    def system(self, pairs: Sequence[tuple[int, int]]):
+        """Return the numeric equations with one coefficient a pair (equation, term)."""
+        from .term_system import TermSystem
+
+        return TermSystem(self, pairs)
+
+    @property
+    def constants(self) -> dict[str, float]:
+        """Values of constants inside the terms that are fitted along; none by default."""
+        return {}
+
+    def with_constants(self, values: Mapping[str, float]) -> Library:
+        """Return the library with other values of its free constants."""
+        return self
+
+    @property
+    def is_polynomial(self) -> bool:
+        """Whether every term is a product of variables, so that there is a `factor_table`."""
+        return False
 
     def factor_table(self) -> np.ndarray:
-        """Return the factors of every term as positions in [y, 1]: (terms, factors)."""
-        raise NotImplementedError
+        """Return the factors of every term as positions in [y, 1]: (terms, factors).
+
+        Raises
+        ------
+        LibraryError
+            If a term is no product of variables.
+        """
+        raise LibraryError(f"{self!r} has terms that are no products of variables")
+
+    def on_torch(self, y):
+        """Return the terms at torch states, with gradients: (n, D) -> (n, terms)."""
+        from .torch_terms import terms_on_torch
+
+        return terms_on_torch(self, y)
+
+    def __add__(self, other: Library) -> Library:
+        from .library_parts import LibrarySum
+
+        if not isinstance(other, Library):
+            return NotImplemented
+        return LibrarySum([self, other])
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def _bound(self) -> tuple[str, ...]:
+        if self.names is None:
+            raise LibraryError(f"{self!r} has no variables yet; name them first: .bind(['A', 'B'])")
+        return self.names
+
+    def _states(self, y) -> np.ndarray:
+        """Return states as an array (..., D)."""
+        y = np.asarray(y, dtype=float)
+        if y.shape[-1:] != (len(self._bound()),):
+            raise LibraryError(
+                f"states of shape {y.shape} for the variables {listing(self.names)}; "
+                f"the last axis needs length {len(self.names)}"
+            )
+        return y
+
+    def _repr_latex_(self) -> str | None:
+        if self.names is None:
+            return None
+        from ..equations.typeset import latex
+
+        terms = ", ".join(latex(term) for term in self.to_sympy(state_symbols(self.names)))
+        return rf"$\displaystyle \Gamma(y) = \left({terms}\right)$"
 
 
 class Monomials(Library):
@@ -117,13 +195,17 @@ class Monomials(Library):
 
     def evaluate(self, y) -> np.ndarray:
         """Return the terms at states y: (..., D) -> (..., terms)."""
-        y = np.asarray(y, dtype=float)
-        if y.shape[-1:] != (len(self._bound()),):
-            raise LibraryError(
-                f"states of shape {y.shape} for the variables {listing(self.names)}; "
-                f"the last axis needs length {len(self.names)}"
-            )
-        return (y[..., None, :] ** np.array(self.terms)).prod(axis=-1)
+        return (self._states(y)[..., None, :] ** np.array(self.terms)).prod(axis=-1)
+
+    def jacobian(self, y) -> np.ndarray:
+        """Return the derivatives of the terms by the variables: (..., D) -> (..., terms, D)."""
+        y, powers = self._states(y)[..., None, :], np.array(self.terms)
+        columns = []
+        for d in range(len(self.names)):
+            lower = powers.copy()
+            lower[:, d] = np.maximum(lower[:, d] - 1, 0)
+            columns.append(powers[:, d] * (y**lower).prod(axis=-1))
+        return np.stack(columns, axis=-1)
 
     def to_sympy(self, symbols: Mapping[str, object] | None = None) -> list:
         """Return the terms as SymPy expressions; ``symbols`` maps names to SymPy symbols."""
@@ -143,9 +225,23 @@ class Monomials(Library):
             self._bound(), [(row, dict(enumerate(terms[term]))) for row, term in pairs]
         )
 
+    def term_units(self, units: Mapping[str, str]) -> tuple[Unit | None, ...]:
+        """Return the unit of every term from those of the variables; None where not known."""
+        known = [units.get(name) for name in self._bound()]
+        return tuple(product_unit(zip(known, term, strict=True)) for term in self.terms)
+
     def units(self, scale) -> np.ndarray:
         """Return the value (terms,) of every term where each variable equals its scale (D,)."""
         return self.evaluate(scale)
+
+    def scaled(self, scale) -> Monomials:
+        """Return the library itself: a product of scaled variables is a scaled product."""
+        return self
+
+    @property
+    def is_polynomial(self) -> bool:
+        """True."""
+        return True
 
     def factor_table(self) -> np.ndarray:
         """Return the factors of every term as positions in [y, 1]: (terms, degree)."""
@@ -160,19 +256,6 @@ class Monomials(Library):
         inside = f"{self.degree}, constant=True" if self.constant else f"{self.degree}"
         shown = f"monomials({inside})"
         return shown if self.names is None else f"{shown} of {', '.join(self.names)}"
-
-    def _repr_latex_(self) -> str | None:
-        if self.names is None:
-            return None
-        from ..equations.typeset import latex
-
-        terms = ", ".join(latex(term) for term in self.to_sympy(state_symbols(self.names)))
-        return rf"$\displaystyle \Gamma(y) = \left({terms}\right)$"
-
-    def _bound(self) -> tuple[str, ...]:
-        if self.names is None:
-            raise LibraryError(f"{self!r} has no variables yet; name them first: .bind(['A', 'B'])")
-        return self.names
 
     def _check(self, names: Sequence[str]) -> tuple[str, ...]:
         names = tuple(str(name) for name in names)

@@ -10,16 +10,17 @@ import numpy as np
 
 from ..networks.expressions import listing
 from .estimation import (
+    BlockDiagonal,
     Estimate,
     EstimationError,
     constrained_least_squares,
     free_directions,
     gauss_newton,
+    least_squares,
     whitener,
 )
 from .rate_map import RateMap, RatesError
 from .timeseries import DataError, Experiment
-from .trajectories import BlockDiagonal, least_squares
 
 _SUBSTEPS = 8
 

@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import html
 import inspect
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..networks.expressions import closest, listing
+from ..networks.expressions import closest
+from ..networks.reactions import NetworkError
 from ..progress import progress_bar
-from .estimation import Estimate, EstimationError
+from .chemistry import OPTIONS, Chemistry, ChemistryError
+from .estimation import EstimationError, normal_quantile
 from .learned import Learned, LearnedEquations, Report, make_report
 from .library import Library
-from .selection import Choice, by_bic, by_threshold, keep_all
+from .rate_map import RatesError
+from .scaling import Scaling
+from .selection import Choice, by_bic, by_dependent_bic, by_threshold, keep_all
 from .timeseries import DataError, read_experiments
-from .trajectories import Pair, TrajectoryProblem
+from .trajectories import Fit, TrajectoryProblem
+from .units import UnitError, coefficient_units
+from .unknowns import Unknowns
+
+if TYPE_CHECKING:
+    from .rates import RateFit
 
 
 class ODENetError(ValueError):
     """An option that cannot be used or a question asked too early; the message says the fix."""
 
 
+_ROUNDS = 5  # of choosing terms and fitting the constants inside them
 _NUMBERS = {
     "threshold": (lambda x: 0 <= x <= 1, "a number from 0 to 1"),
     "penalty": (lambda x: 0 <= x < np.inf, "a number of 0 or more"),
@@ -47,23 +57,36 @@ class ODENet:
 
     Parameters
     ----------
-    library : Library
-        Candidate terms, such as ``monomials(2)``.
+    library : Library, optional
+        Candidate terms, such as ``monomials(2)``; with ``network`` not needed.
     optimizer : {"lm", "adam"}
     selection : {"auto", "bic", "threshold"} or None
         How terms are dropped. "bic": the fewest terms that explain the data (Bayesian
         information criterion; it takes the errors for independent if no covariance is
-        given); "threshold": by relative size; "auto": "bic", and where the covariance is not
-        known the threshold after it; None keeps all. Adam always uses the threshold.
+        given); "threshold": by relative size; "auto": "bic", and where the errors are not
+        known with their correlation between neighbouring times as it shows in the residuals;
+        None keeps all. Adam always uses the threshold.
     threshold : float
         A term is dropped if coefficient times column size is below this share of the
         largest term of its equation.
     penalty : float
         ε of Eq. 2, for Adam.
-    allowed : mapping of equation -> list of terms, optional
-        Equations that are not named may use all terms.
-    nonnegative : True or mapping of equation -> list of terms, optional
-        Coefficients that may not be below zero (Levenberg-Marquardt).
+    allowed, forbidden : mapping of equation -> list of terms, optional
+        Terms that may, or may not, stand in an equation.
+    known : mapping of equation -> {term: value}, optional
+        Coefficients that are not fitted.
+    nonnegative : bool or mapping of equation -> list of terms, optional
+        Coefficients that may not be below zero; with a network False lets rates be negative.
+    conserved : str, list of str, or ReactionNetwork, optional
+        Sums that stay, such as ``["E + ES"]``; θ keeps them exactly.
+    network : ReactionNetwork, optional
+        Candidate reactions: rate constants are fitted instead of coefficients, and Eq. 14 holds
+        by construction. See `rates` and `rate_fit`.
+    mass_action : bool
+        What a term consumes stands in it: coefficients below zero only where the term vanishes
+        with its species.
+    units : mapping of variable -> unit, optional
+        Shown with the coefficients; the key ``"time"`` is the unit of time.
     level : float
         Of the intervals, which are conditional on the chosen terms.
     iterations : int, optional
@@ -94,14 +117,21 @@ class ODENet:
 
     def __init__(
         self,
-        library: Library,
+        library: Library | None = None,
         *,
         optimizer: str = "lm",
         selection: str | None = "auto",
         threshold: float = 0.05,
         penalty: float = 1e-3,
         allowed: Mapping[str, Sequence[str]] | None = None,
+        forbidden: Mapping[str, Sequence[str]] | None = None,
+        known: Mapping[str, Mapping[str, float]] | None = None,
         nonnegative: bool | Mapping[str, Sequence[str]] | None = None,
+        conserved=None,
+        network=None,
+        mass_action: bool = False,
+        units: Mapping[str, str] | None = None,
+        hidden: Sequence[str] = (),
         level: float = 0.95,
         iterations: int | None = None,
         learning_rate: float = 0.05,
@@ -112,7 +142,9 @@ class ODENet:
     ) -> None:
         self.library, self.optimizer, self.selection = library, optimizer, selection
         self.threshold, self.penalty, self.level = threshold, penalty, level
-        self.allowed, self.nonnegative = allowed, nonnegative
+        self.allowed, self.forbidden, self.known = allowed, forbidden, known
+        self.nonnegative, self.conserved, self.network = nonnegative, conserved, network
+        self.mass_action, self.units, self.hidden = mass_action, units, hidden
         self.iterations, self.learning_rate = iterations, learning_rate
         self.scale_columns, self.refit = scale_columns, refit
         self.seed, self.progress = seed, progress
@@ -136,8 +168,9 @@ class ODENet:
     # --- learning ----------------------------------------------------------------------------
 
     def fit(
-        self, data, *, variables=None, standard_errors=None, covariance=None, initial=None
-    ) -> ODENet:
+        self, data, *, variables=None, standard_errors=None, covariance=None, initial=None,
+        missing: bool = False,
+    ) -> ODENet:  # fmt: skip
         """Learn the equations.
 
         Parameters
@@ -159,32 +192,59 @@ class ODENet:
             If an option is out of range or names an unknown equation or term.
         """
         self._check_options()
-        experiments = read_experiments(data, variables, standard_errors, covariance, initial)
-        library = self.library.bind(experiments[0].names)
-        problem = TrajectoryProblem(library, experiments)
-        candidates, dead = self._candidates(problem)
-        if len(candidates) > len(problem.weights):
+        experiments = read_experiments(
+            data, variables, standard_errors, covariance, initial,
+            estimate=self.optimizer == "lm", missing=missing, hidden=self.hidden,
+        )  # fmt: skip
+        library = self._bound_library(experiments[0].names)
+        if library.constants:
+            choice, covariance, dead = self._fit_constants(library, experiments)
+            training = None
+        else:
+            choice, training, dead = self._learn(library, experiments)
+            covariance = np.zeros((0, 0))
+        self._result = Learned(
+            choice.problem, choice.chosen, choice.estimate.parameters, choice.estimate.covariance,
+            choice.estimate.starts, make_report(choice.problem, choice, training, dead),
+        )  # fmt: skip
+        self._constant_errors = np.sqrt(np.clip(np.diag(covariance), 0.0, None))
+        return self
+
+    def _learn(self, library: Library, experiments):
+        """Return the choice of terms, what Adam did, and the terms that are zero in all data."""
+        scaling = Scaling(library, experiments)
+        unknowns, dead = self._unknowns(scaling)
+        problem = TrajectoryProblem(scaling, unknowns)
+        if len(unknowns) > problem.observations:
             raise DataError(
-                f"{len(problem.weights)} independent data for {len(candidates)} coefficients; "
+                f"{problem.observations} independent data for {len(unknowns)} coefficients; "
                 "give more times or experiments, a lower degree, or restrict terms with allowed="
             )
         if self.optimizer == "adam":
-            choice, training = self._fit_adam(problem, candidates)
-        else:
-            choice, training = self._fit_lm(problem, candidates), None
-        factors = problem.factors(choice.pairs)
-        self._result = Learned(
-            problem, candidates, choice.pairs, choice.estimate.parameters,
-            choice.estimate.covariance * np.outer(factors, factors),
-            make_report(problem, candidates, choice, training, dead),
-        )  # fmt: skip
-        return self
+            return *self._fit_adam(problem), dead
+        return self._fit_lm(problem), None, dead
 
-    def _fit_lm(self, problem: TrajectoryProblem, candidates: list[Pair]) -> Choice:
-        options = {
-            "nonnegative": self._nonnegative(problem, candidates),
-            "iterations": self.iterations or 60,
-        }
+    def _fit_constants(self, library: Library, experiments):
+        """Choose terms and fit the constants inside them in turn, until both stay."""
+        from .free_constants import drop_constants, fit_constants, started
+
+        if self.optimizer == "adam":
+            raise ODENetError("free constants need optimizer='lm'")
+        library, before = started(library, experiments), None
+        for _ in range(_ROUNDS):
+            choice, _, dead = self._learn(library, experiments)
+            found = fit_constants(choice)
+            library = found.library
+            if self.selection is not None:
+                found = drop_constants(found, _price(choice.problem))
+                library = found.library
+            if choice.chosen == before:
+                break
+            before = choice.chosen
+        return found.choice, found.covariance, dead
+
+    def _fit_lm(self, problem: TrajectoryProblem) -> Choice:
+        options = {"iterations": self.iterations or 60}
         with progress_bar(None, "ODENet", "step", self.progress) as bar:
 
             def on_step(terms, loss):
@@ -193,34 +253,28 @@ class ODENet:
 
             try:
                 if self.selection is None:
-                    return keep_all(problem, candidates, **options)
+                    return keep_all(problem, **options)
                 if self.selection == "threshold":
-                    return by_threshold(problem, candidates, self.threshold, on_step, **options)
-                price = _price(problem, candidates)
-                choice = by_bic(problem, candidates, price, on_step, **options)
-                if self.selection == "bic" or problem.absolute:
-                    return choice
-                # errors that are not independent make BIC keep small terms
-                smaller = by_threshold(
-                    problem, choice.pairs, self.threshold, on_step,
-                    start=choice.estimate.parameters, **options,
-                )  # fmt: skip
-                return smaller._replace(path=choice.path)
+                    return by_threshold(problem, self.threshold, on_step, **options)
+                search = by_bic if self.selection == "bic" or problem.absolute else by_dependent_bic
+                return search(problem, _price(problem), on_step, **options)
             except EstimationError as error:
-                raise DataError(f"the fit of {len(candidates)} terms failed: {error}") from None
+                count = len(problem.unknowns)
+                raise DataError(f"the fit of {count} terms failed: {error}") from None
 
-    def _fit_adam(self, problem: TrajectoryProblem, candidates: list[Pair]):
+    def _fit_adam(self, problem: TrajectoryProblem):
         from .adam import train
 
         training = train(
-            problem, candidates, penalty=self.penalty, threshold=self.threshold,
+            problem, penalty=self.penalty, threshold=self.threshold,
             iterations=self.iterations or 3000, learning_rate=self.learning_rate,
             scale_columns=self.scale_columns, seed=self.seed, progress=self.progress,
         )  # fmt: skip
-        keep = np.flatnonzero(problem.contributions(candidates, training.theta) >= self.threshold)
-        pairs, theta = [candidates[i] for i in keep], training.theta[keep]
+        sizes = problem.contributions(range(len(training.theta)), training.theta)
+        keep = np.flatnonzero(sizes >= self.threshold)
+        theta = training.theta[keep]
         if self.refit:
-            estimate = problem.fit(pairs, theta)
+            estimate = problem.fit(keep, theta)
             training = replace(
                 training,
                 converged=training.converged and estimate.converged,
@@ -229,11 +283,11 @@ class ODENet:
         else:
             # the penalty biases θ, so its error has no simple covariance
             unknown = np.full((len(keep), len(keep)), np.nan)
-            estimate = Estimate(
-                theta, unknown, training.loss, len(problem.weights), len(training.history),
-                training.converged, training.verdict,
+            estimate = Fit(
+                theta, unknown, training.loss, problem.observations, len(training.history),
+                training.converged, training.verdict, problem.guess(),
             )  # fmt: skip
-        return Choice(pairs, estimate, []), training
+        return Choice(keep.tolist(), estimate, [], problem), training
 
     # --- results -----------------------------------------------------------------------------
 
@@ -244,8 +298,51 @@ class ODENet:
 
     @property
     def coefficients(self):
-        """Every candidate term: value, standard error, interval, kept; DataFrame."""
-        return self._fitted.coefficients(self.level)
+        """Every candidate term: value, standard error, interval, kept; DataFrame.
+
+        With ``units`` the unit of every coefficient stands last.
+        """
+        table = self._fitted.coefficients(self.level)
+        if self.units is not None:
+            table["unit"] = coefficient_units(self._fitted.library, self.units, table)
+        return table
+
+    @property
+    def rate_fit(self) -> RateFit:
+        """The rate constants of ``network``, its reactions and the fitted network.
+
+        Raises
+        ------
+        ODENetError
+            If it was not fitted with a network.
+        """
+        from .rates import RateFit
+
+        fitted = self._fitted
+        if self.network is None:
+            raise ODENetError("rates need candidate reactions; fit with network=")
+        return RateFit.of_unknowns(
+            self._chemistry.rate_map(fitted.library.names), fitted, self.level
+        )
+
+    @property
+    def rates(self):
+        """Each rate constant of ``network``: value, standard error, interval, kept; DataFrame."""
+        return self.rate_fit.rates
+
+    @property
+    def constants(self):
+        """Free constants inside the terms: value, standard error, interval; DataFrame."""
+        import pandas as pd
+
+        found = self._fitted.library.constants
+        values, errors = np.array(list(found.values())), self._constant_errors
+        reach = normal_quantile(self.level) * errors
+        return pd.DataFrame(
+            {"value": values, "standard error": errors, "lower": values - reach,
+             "upper": values + reach},
+            index=pd.Index(list(found), name="constant"),
+        )  # fmt: skip
 
     @property
     def theta(self):
@@ -308,7 +405,11 @@ class ODENet:
         return self._result
 
     def _check_options(self) -> None:
-        if not isinstance(self.library, Library):
+        if self.library is None and self.network is None:
+            raise ODENetError(
+                "no candidate terms; give a library such as monomials(2), or network="
+            )
+        if self.library is not None and not isinstance(self.library, Library):
             raise ODENetError(f"library={self.library!r}; give a library such as monomials(2)")
         for name, known in (
             ("optimizer", ("lm", "adam")),
@@ -327,51 +428,37 @@ class ODENet:
                 "optimizer='adam' drops terms by threshold; use selection='threshold', or "
                 "optimizer='lm'"
             )
-        if self.optimizer == "adam" and self.nonnegative:
-            raise ODENetError("nonnegative needs optimizer='lm'; Adam knows no bounds")
-
-    def _candidates(self, problem: TrajectoryProblem) -> tuple[list[Pair], list[str]]:
-        """Return the pairs that may be used, and the terms that are zero in all data."""
-        names, labels = problem.library.names, problem.library.labels
-        allowed = self._pairs(self.allowed or {}, problem.library, "allowed")
-        free = [row for row, name in enumerate(names) if name not in (self.allowed or {})]
-        everything = [(row, term) for row in range(len(names)) for term in range(len(labels))]
-        wanted = [pair for pair in everything if pair in allowed or pair[0] in free]
-        dead = [labels[term] for term in np.flatnonzero(problem.sizes == 0)]
-        pairs = [pair for pair in wanted if problem.sizes[pair[1]] > 0]
-        if not pairs:
-            raise ODENetError("no term is left to learn; allow at least one that is not always 0")
-        return pairs, dead
-
-    def _nonnegative(self, problem: TrajectoryProblem, candidates: list[Pair]) -> set[Pair]:
-        if self.nonnegative is True:
-            return set(candidates)
-        return self._pairs(self.nonnegative or {}, problem.library, "nonnegative")
-
-    def _pairs(self, choice, library: Library, option: str) -> set[Pair]:
-        """Return the pairs that a mapping of equation -> terms names."""
-        if not isinstance(choice, Mapping):
-            raise ODENetError(
-                f"{option}={choice!r}; it must map equations to lists of terms: {{'A': ['B']}}"
-            )
-        result = set()
-        for name, terms in choice.items():
-            if name not in library.names:
+        for option in ("nonnegative", "known", "conserved", "network", "mass_action"):
+            if self.optimizer == "adam" and getattr(self, option):
                 raise ODENetError(
-                    f"{option} names the equation '{name}'{closest(name, library.names)}; "
-                    f"there are {listing(library.names)}"
+                    f"{option} needs optimizer='lm'; Adam knows no bounds and no ties"
                 )
-            for term in [terms] if isinstance(terms, str) else terms:
-                if term not in library.labels:
-                    raise ODENetError(
-                        f"{option}['{name}'] names the term '{term}'"
-                        f"{closest(term, library.labels)}; there are {listing(library.labels)}"
-                    )
-                result.add((library.names.index(name), library.labels.index(term)))
-        return result
+
+    @property
+    def _chemistry(self) -> Chemistry:
+        return Chemistry(**{option: getattr(self, option) for option in OPTIONS})
+
+    def _bound_library(self, names: Sequence[str]) -> Library:
+        """Return the library for the variables of the data; a network brings its own."""
+        if self.library is not None:
+            return self.library.bind(names)
+        try:
+            return self._chemistry.library(names)
+        except (ChemistryError, NetworkError, RatesError) as error:
+            raise ODENetError(str(error)) from None
+
+    def _unknowns(self, scaling: Scaling) -> tuple[Unknowns, list[str]]:
+        """Return what is to be fitted, and the terms that are zero in all data."""
+        dead = np.flatnonzero(scaling.sizes == 0)
+        try:
+            unknowns = self._chemistry.tie(scaling.library, dead)
+            coefficient_units(scaling.library, self.units or {})
+        except (ChemistryError, NetworkError, RatesError, UnitError) as error:
+            raise ODENetError(str(error)) from None
+        return unknowns, [scaling.library.labels[term] for term in dead]
 
 
-def _price(problem: TrajectoryProblem, candidates: list[Pair]) -> float:
+def _price(problem: TrajectoryProblem) -> float:
     """Return what a term must lower the misfit by to be kept.
 
     The logarithm of the number of independent observations. Those are the stochastic runs,
@@ -381,5 +468,4 @@ def _price(problem: TrajectoryProblem, candidates: list[Pair]) -> float:
     runs = [e.runs for e in problem.experiments]
     if None not in runs:
         return float(np.log(max(sum(runs), 2)))
-    per_equation = max(Counter(row for row, _ in candidates).values())
-    return float(np.log(len(problem.weights)) + 2 * np.log(per_equation))
+    return float(np.log(problem.observations) + 2 * np.log(len(problem.unknowns)))

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..equations.symbolic import MomentEquations, moment_equations
+from ..equations.symbolic import Equations, moment_equations
 from ..networks.expressions import closest, listing
 from ..networks.network import ReactionNetwork
 
@@ -27,7 +27,7 @@ class RateMap:
 
     Attributes
     ----------
-    equations : MomentEquations
+    equations : MomentEquations or MassActionEquations
     names : tuple of str
         Parameters that are sought.
     exponents : ndarray (unknowns, names)
@@ -38,7 +38,7 @@ class RateMap:
         The part that numbers and fixed parameters give.
     """
 
-    equations: MomentEquations
+    equations: Equations
     names: tuple[str, ...]
     exponents: np.ndarray
     reactions: np.ndarray
@@ -170,6 +170,25 @@ def rate_map(
             )
         if candidate.parameters[name] is None:
             raise RatesError(f"'{name}' is fixed but has no value; set it with_parameters")
+    return sought_rates(moment_equations(candidate, order, closure=closure), fixed)
+
+
+def sought_rates(equations: Equations, fixed: Sequence[str] = ()) -> RateMap:
+    """Return how the named parameters enter equations of any kind: moments or mass action.
+
+    Raises
+    ------
+    RatesError
+        If nothing is sought, or a rate is no sum of products of the names.
+
+    Examples
+    --------
+    >>> from chemnb.equations.symbolic import mass_action
+    >>> rates = sought_rates(mass_action(ReactionNetwork("2 A -> B ; k")))
+    >>> rates.table()["k"].tolist()
+    [-1.0, 0.5]
+    """
+    candidate = equations.network
     names = tuple(name for name in candidate.parameters if name not in fixed)
     parts = [_products(candidate, j, names) for j in range(len(candidate.reactions))]
     known = np.array([part.pop((0,) * len(names), 0.0) for part in parts])
@@ -177,7 +196,6 @@ def rate_map(
     if not keys:
         raise RatesError("no rate constant has a name to be found; write 'A -> B ; k'")
     reactions = np.array([[part.get(key, 0.0) for key in keys] for part in parts])
-    equations = moment_equations(candidate, order, closure=closure)
     return RateMap(equations, names, np.array(keys), reactions, known)
 
 

@@ -133,6 +133,29 @@ class RateFit:
     level: float
     method: str
 
+    @classmethod
+    def of_unknowns(cls, rates: RateMap, fitted, level: float) -> RateFit:
+        """Return the rates that an `ODENet` found when it was fitted with a network.
+
+        Parameters
+        ----------
+        rates : RateMap
+        fitted : chemnb.learning.learned.Learned
+        level : float
+        """
+        names = fitted.problem.unknowns.names
+        chosen = [rates.unknowns.index(names[place]) for place in fitted.chosen]
+        unit = fitted.problem.unit[fitted.chosen]
+        basis = np.eye(len(rates.unknowns))[:, chosen]
+        silent = ~(rates.reactions @ basis != 0).any(axis=1) & (rates.known == 0)
+        report = fitted.report
+        estimate = Estimate(
+            fitted.scaled * unit, fitted.scaled_errors * np.outer(unit, unit), report.loss,
+            fitted.problem.observations, report.iterations, report.converged, report.verdict,
+        )  # fmt: skip
+        dropped = tuple(np.flatnonzero(silent).tolist())
+        return cls(rates, estimate, basis, dropped, report.path, level, "ODENet")
+
     @property
     def unknowns(self) -> np.ndarray:
         """Values of the map's unknowns."""

@@ -16,23 +16,28 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Experiment:
-    """One time series with a known start.
+    """One time series and its start.
 
     Attributes
     ----------
     names : tuple of str
         The D variables.
     times : ndarray (T,)
-        After the start: increasing and above zero.
+        Increasing; after the start where that is exact, from the start on where it is not.
     values : ndarray (T, D)
+        NaN where nothing was measured.
     initial : ndarray (D,)
-        The state at t = 0, taken as exact.
+        The state at the origin: exact, or where ``free`` a first guess.
     covariance : ndarray (T*D, T*D), (T*D,) or None
         Of the errors of the values, time by time; a vector holds variances.
     runs : int or None
         How many stochastic runs the values are means of.
     dimension : str
         What the variables are, as a name of an axis.
+    free : ndarray of bool (D,) or None
+        Which entries of the start are to be estimated; None: none.
+    origin : float
+        Time of the start.
     """
 
     names: tuple[str, ...]
@@ -42,11 +47,14 @@ class Experiment:
     covariance: np.ndarray | None = None
     runs: int | None = None
     dimension: str = "variable"
+    free: np.ndarray | None = None
+    origin: float = 0.0
 
 
 def read_experiments(
-    data, variables=None, standard_errors=None, covariance=None, initial=None
-) -> list[Experiment]:
+    data, variables=None, standard_errors=None, covariance=None, initial=None,
+    *, estimate: bool = False, missing: bool = False, hidden: Sequence[str] = (),
+) -> list[Experiment]:  # fmt: skip
     """Return one `Experiment` for every time series in the data.
 
     Parameters
@@ -61,9 +69,18 @@ def read_experiments(
     covariance : array_like (time, variable, time, variable) or two-dimensional, optional
         Of the errors; a list with one entry an experiment. A value whose error is zero carries
         no weight: it is taken for one that cannot vary, such as a conserved sum.
-    initial : mapping or array_like (variable,), optional
-        The exact state at t = 0; a list with one entry an experiment. By default it is the
-        row at t = 0.
+    initial : mapping, array_like (variable,), "exact" or "estimated", optional
+        The exact state at t = 0; a list with one entry an experiment. "exact": it is the row
+        at t = 0. "estimated": the start is to be found with the coefficients, and the first
+        row is a measurement like the others.
+    estimate : bool
+        What holds where ``initial`` is not given: False, "exact"; True, "estimated" except for
+        an Ensemble and for values whose standard error at the first time is zero.
+    missing : bool
+        Whether NaN stands for a value that was not measured; else it is an error.
+    hidden : sequence of str
+        Variables that were never measured, after the others. Their start is estimated unless
+        ``initial`` gives it.
 
     Raises
     ------
@@ -76,6 +93,14 @@ def read_experiments(
     items = list(data) if several else [data]
     if not items:
         raise DataError("no data: the list of experiments is empty; give at least one time series")
+    if initial is None:
+        initial = "auto" if estimate else "exact"
+    if isinstance(initial, str):
+        if initial not in ("auto", "exact", "estimated"):
+            raise DataError(
+                f"initial={initial!r} is unknown; use 'exact', 'estimated', or give the values"
+            )
+        initial = [initial] * len(items) if several else initial
     extras = [
         _one_each(name, value, len(items), several)
         for name, value in (
@@ -85,7 +110,7 @@ def read_experiments(
     experiments = []
     for number, (item, *rest) in enumerate(zip(items, *extras, strict=True), start=1):
         where = f"experiment {number}" if several else "the data"
-        experiments.append(_read(item, variables, *rest, where))
+        experiments.append(_read(item, variables, *rest, where, missing, _names(hidden)))
     _check_alike(experiments)
     return experiments
 
@@ -110,7 +135,7 @@ def _nested(value: list) -> bool:
     return len(value) == 1 and (isinstance(value[0], Mapping) or np.ndim(value[0]) > 0)
 
 
-def _read(item, variables, errors, covariance, initial, where) -> Experiment:
+def _read(item, variables, errors, covariance, initial, where, missing, hidden) -> Experiment:
     names, times, values, covariance, start, runs, axis = _unpack(
         item, variables, covariance, where
     )
@@ -120,28 +145,86 @@ def _read(item, variables, errors, covariance, initial, where) -> Experiment:
             f"{where}: values of shape {values.shape} for {len(times)} times and the variables "
             f"{listing(names)}; the shape must be {(len(times), len(names))}"
         )
-    _check_finite(values, names, times, where)
-    if initial is not None:
-        start = read_initial(initial, names, where)
-    elif times[0] == 0:
-        start = values[0]
-    elif start is None:
+    _check_finite(values, names, times, where, missing)
+    covariance = _read_covariance(covariance, errors, values.shape, where, np.isnan(values))
+    if hidden:
+        names, values, covariance, start = _hide(names, values, covariance, start, hidden, where)
+    start, free = _start(initial, start, times, values, covariance, names, len(hidden), where)
+    later = times > (0 if not free.any() else -1)
+    if np.sum(times[later] > (times[0] if free.any() else 0)) == 0:
         raise DataError(
-            f"{where}: the first time is {times[0]:g} and the state at t = 0 is not known; "
-            "give it with initial=..., or shift the times so that the first is 0"
+            f"{where}: one point at t = {times[0]:g} shows no change; give at least one later time"
         )
-    later = times > 0
-    if not later.any():
-        raise DataError(
-            f"{where}: one point at t = 0 shows no change; give at least one later time"
-        )
-    covariance = _read_covariance(covariance, errors, values.shape, where)
     if covariance is not None:
         rows = np.repeat(later, len(names))
         covariance = covariance[rows] if covariance.ndim == 1 else covariance[np.ix_(rows, rows)]
-        if not covariance.any():
+        if not np.nan_to_num(covariance).any():
             raise DataError(f"{where}: every error is zero; give errors above 0, or none at all")
-    return Experiment(tuple(names), times[later], values[later], start, covariance, runs, axis)
+    origin = float(times[0]) if free.any() else 0.0
+    return Experiment(
+        tuple(names), times[later], values[later], start, covariance, runs, axis, free, origin
+    )
+
+
+def _start(initial, known, times, values, covariance, names, hidden, where):
+    """Return the start and which of its entries are to be estimated."""
+    measured = len(names) - hidden
+    first = np.where(np.isnan(values[0]), _first_finite(values), values[0])
+    if not isinstance(initial, str):
+        start = read_initial(initial, names, where, optional=names[measured:])
+        return np.where(np.isnan(start), first, start), np.isnan(start)
+    if initial == "auto" and known is not None:
+        initial = "exact"
+    if initial != "exact":
+        free = np.ones(len(names), dtype=bool)
+        if initial == "auto" and covariance is not None and times[0] == 0:
+            variances = covariance if covariance.ndim == 1 else np.diag(covariance)
+            # without an error: a start that was set, not measured
+            free = ~(variances[: len(names)] == 0)
+        return first, free
+    free = np.arange(len(names)) >= measured
+    if known is None:
+        if times[0] != 0:
+            raise DataError(
+                f"{where}: the first time is {times[0]:g} and the state at t = 0 is not known; "
+                "give it with initial=..., or shift the times so that the first is 0"
+            )
+        known = values[0]
+    gaps = np.isnan(known) & ~free
+    return np.where(np.isnan(known), first, known), free | gaps
+
+
+def _first_finite(values: np.ndarray) -> np.ndarray:
+    """Return the first measured value of every variable; 0 where there is none."""
+    seen = np.isfinite(values)
+    first = values[seen.argmax(axis=0), np.arange(values.shape[1])]
+    return np.where(seen.any(axis=0), first, 0.0)
+
+
+def _hide(names, values, covariance, start, hidden, where):
+    """Append variables that were never measured."""
+    for name in hidden:
+        if name in names:
+            raise DataError(
+                f"{where}: '{name}' is hidden, but the data have it; leave it out of one of them"
+            )
+    count, (rows, columns) = len(hidden), values.shape
+    wide = np.full((rows, columns + count), np.nan)
+    wide[:, :columns] = values
+    if covariance is not None:
+        kept = np.repeat(np.arange(rows) * (columns + count), columns)
+        kept += np.tile(np.arange(columns), rows)
+        size = wide.size
+        if covariance.ndim == 1:
+            grown = np.full(size, np.nan)
+            grown[kept] = covariance
+        else:
+            grown = np.zeros((size, size))
+            grown[np.ix_(kept, kept)] = covariance
+        covariance = grown
+    if start is not None:
+        start = np.concatenate([start, np.full(count, np.nan)])
+    return [*names, *hidden], wide, covariance, start
 
 
 def _unpack(item, variables, covariance, where):
@@ -262,19 +345,28 @@ def check_times(times: np.ndarray, where: str) -> None:
         )
 
 
-def _check_finite(values, names, times, where) -> None:
-    missing = np.argwhere(~np.isfinite(values))
-    if len(missing):
-        row, column = missing[0]
+def _check_finite(values, names, times, where, missing) -> None:
+    wrong = np.argwhere(~np.isfinite(values) if not missing else np.isinf(values))
+    if len(wrong):
+        row, column = wrong[0]
         raise DataError(
-            f"{where}: {len(missing)} value(s) are not finite numbers, the first is "
+            f"{where}: {len(wrong)} value(s) are not finite numbers, the first is "
             f"{values[row, column]} for '{names[column]}' at t = {times[row]:g}; "
-            "leave that time out or fill the gap"
+            "leave that time out, or say missing=True if NaN stands for what was not measured"
+        )
+    empty = np.flatnonzero(np.isnan(values).all(axis=0))
+    if len(empty):
+        raise DataError(
+            f"{where}: no value of '{names[empty[0]]}' was measured; leave it out of the data "
+            f"and, if it takes part, say hidden=['{names[empty[0]]}']"
         )
 
 
-def read_initial(initial, names: list[str], where: str) -> np.ndarray:
-    """Return a state (D,) from a mapping of name -> value or a sequence of values."""
+def read_initial(initial, names: list[str], where: str, optional=()) -> np.ndarray:
+    """Return a state (D,) from a mapping of name -> value or a sequence of values.
+
+    The values of ``optional`` names may be left out; they are then NaN.
+    """
     if isinstance(initial, Mapping):
         for name in initial:
             if name not in names:
@@ -282,12 +374,17 @@ def read_initial(initial, names: list[str], where: str) -> np.ndarray:
                     f"{where}: initial names '{name}'{closest(name, names)}; "
                     f"the variables are {listing(names)}"
                 )
-        missing = [name for name in names if name not in initial]
+        missing = [name for name in names if name not in initial and name not in optional]
         if missing:
             raise DataError(f"{where}: initial gives no value for {listing(missing)}")
-        initial = [initial[name] for name in names]
-    start = _numbers(initial, "initial values", where)
-    if start.shape != (len(names),) or not np.all(np.isfinite(start)):
+        start = _numbers([initial.get(name, np.nan) for name in names], "initial values", where)
+        given = [name in initial for name in names]
+    else:
+        start = _numbers(initial, "initial values", where)
+        if optional and start.shape == (len(names) - len(optional),):
+            start = np.concatenate([start, np.full(len(optional), np.nan)])
+        given = [name not in optional for name in names]
+    if start.shape != (len(names),) or not np.all(np.isfinite(start[given])):
         raise DataError(
             f"{where}: initial must be {len(names)} finite number(s), one for each of "
             f"{listing(names)}"
@@ -295,14 +392,17 @@ def read_initial(initial, names: list[str], where: str) -> np.ndarray:
     return start
 
 
-def _read_covariance(covariance, errors, shape, where) -> np.ndarray | None:
+def _read_covariance(covariance, errors, shape, where, gaps=None) -> np.ndarray | None:
     size = shape[0] * shape[1]
     if errors is not None and covariance is not None:
         raise DataError(f"{where}: give standard_errors or covariance, not both")
     if errors is not None:
         table = _numbers(errors, "standard errors", where)
         table = np.broadcast_to(table, shape) if table.shape in ((), shape[1:]) else table
-        if table.shape != shape or not np.all(np.isfinite(table)) or np.any(table < 0):
+        if gaps is not None and table.shape == shape:
+            table = np.where(gaps, np.nan, table)
+        fine = table.shape == shape and (np.isfinite(table) | (False if gaps is None else gaps))
+        if not np.all(fine) or np.any(table < 0):
             raise DataError(
                 f"{where}: standard_errors must be finite, not negative, and of the shape of "
                 f"the values, {shape}; they have shape {table.shape}"

@@ -2,257 +2,385 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from itertools import pairwise
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..equations.polynomials import SolverError
-from .estimation import Estimate, EstimationError, gauss_newton, whitener
-from .library import Library
-from .timeseries import Experiment
+from .curves import CURVES, Curves
+from .estimation import (
+    Estimate,
+    EstimationError,
+    damped_step,
+    least_squares,
+    parameter_covariance,
+)
+from .scaling import Scaling
+from .shooting import Shooter
+from .unknowns import Unknowns
+from .windows import Windows, can_cut, eliminate
 
-Pair = tuple[int, int]  # equation, term
-_SUBSTEPS = 8
-_NO_MOVE = 1e-6  # share of a variable's range
-CURVES = ("CubicSpline", "PchipInterpolator")  # of SciPy, for the integral form
-_BLOWN_UP = 1e3  # in units of the largest value of a variable in the data
+_FEWEST = 6  # points of a window
+_TINY = 1e-14  # damping with which a step is a plain Gauss-Newton step
 
 
-class BlockDiagonal:
-    """A whitening matrix with one block an experiment; a vector is a diagonal block.
+@dataclass(frozen=True)
+class Fit(Estimate):
+    """A least-squares fit of some unknowns, and the starts (W, D) of the windows with it."""
 
-    Examples
-    --------
-    >>> weights = BlockDiagonal([np.array([1.0, 2.0]), np.array([[3.0, 1.0]])])
-    >>> len(weights), weights @ np.array([1.0, 1.0, 1.0, 1.0])
-    (3, array([1., 2., 4.]))
+    starts: np.ndarray
+
+
+class Linearised:
+    """The trajectories as linear functions of all unknowns, near one fit; starts eliminated.
+
+    Attributes
+    ----------
+    matrix, target : ndarray (rows, unknowns), (rows,)
+        |target - matrix u| is the misfit.
     """
 
-    def __init__(self, blocks: Sequence[np.ndarray]) -> None:
-        self.blocks = blocks
-        ends = np.cumsum([0] + [block.shape[-1] for block in blocks])
-        self._slices = [slice(a, b) for a, b in pairwise(ends)]
+    def __init__(self, residuals, at: np.ndarray, starts: np.ndarray) -> None:
+        rest, self.matrix, self._steps = eliminate(residuals)
+        self.target, self._at, self._starts = rest + self.matrix @ at, at, starts
+        if not (np.all(np.isfinite(self.matrix)) and np.all(np.isfinite(self.target))):
+            raise SolverError("the sensitivities are not finite")
 
-    def __len__(self) -> int:
-        return sum(len(block) for block in self.blocks)
-
-    def __matmul__(self, table: np.ndarray) -> np.ndarray:
-        parts = [
-            (block * table[rows].T).T if block.ndim == 1 else block @ table[rows]
-            for block, rows in zip(self.blocks, self._slices, strict=True)
-        ]
-        return np.concatenate(parts)
+    def starts(self, u: np.ndarray) -> np.ndarray:
+        """Return the best starts (W, D) for these values of all unknowns."""
+        return self._starts + self._steps(u - self._at)
 
 
 class TrajectoryProblem:
-    """Data, library and weights: every choice of terms is fitted through this.
+    """Data, library and unknowns: every choice of terms is fitted through this.
 
     Inside, each variable is measured in its largest value, so that neither a solver tolerance
     nor a threshold depends on the user's units. With covariances the residuals are whitened
     (generalised least squares); without, each variable is weighted by its range.
 
+    Coefficients follow from the unknowns, θ = V u + θ0 (`Unknowns`). A choice of terms is a
+    sequence of positions of unknowns; those that are left out are zero. Starts that are not
+    known exactly are fitted along and projected out of every linear problem.
+
     Parameters
     ----------
-    library : Library
-        Bound to the names of the data.
-    experiments : sequence of Experiment
+    scaling : Scaling
+        Of the library and the experiments.
+    unknowns : Unknowns
+    pieces : sequence of int, optional
+        Cut each experiment into so many windows, each with a start of its own: short solutions
+        cannot run away from the data.
+    weights : list of ndarray (T * D,), optional
+        Factors on the weight of every value, for robust fits and resamples.
     """
 
-    def __init__(self, library: Library, experiments: Sequence[Experiment]) -> None:
-        self.library, self.experiments = library, experiments
-        states = [np.vstack([e.initial, e.values]) for e in experiments]
-        stacked = np.vstack(states)
-        self.scale = _positive(np.abs(stacked).max(axis=0))
-        self.ranges = _positive(np.ptp(stacked, axis=0), self.scale) / self.scale
-        self.units = library.units(self.scale)
-        self.absolute = experiments[0].covariance is not None
-        self.data = np.concatenate([(e.values / self.scale).ravel() for e in experiments])
-        self.weights = BlockDiagonal([self._weights(e) for e in experiments])
-        self.columns = library.evaluate(stacked / self.scale)
-        """Terms at all data (points, terms), in scaled units."""
-        self.sizes = np.sqrt((self.columns**2).mean(axis=0))
-        self._known_integrals: dict[str, list[np.ndarray]] = {}
+    def __init__(
+        self,
+        scaling: Scaling,
+        unknowns: Unknowns,
+        *,
+        pieces: Sequence[int] | None = None,
+        weights=None,
+    ) -> None:
+        self.scaling, self.unknowns, self.pieces = scaling, unknowns, pieces
+        self.library, self.experiments = scaling.inner, scaling.experiments
+        self.factor_weights = weights
+        self.absolute = self.experiments[0].covariance is not None
+        self.windows = Windows(scaling, pieces, weights)
+        factors = scaling.factors(unknowns.pairs)
+        tie = unknowns.matrix / factors[:, None]
+        largest = np.abs(tie).max(axis=0, initial=0.0)
+        self.unit = 1 / np.where(largest > 0, largest, 1.0)
+        """What turns scaled unknowns into the user's (unknowns,)."""
+        self.tie, self.offset = tie * self.unit, unknowns.offset / factors
+        self.nonnegative = unknowns.nonnegative * self.unit
+        self._shooters: dict[tuple[int, ...], Shooter] = {}
+        self._curves: dict[str, tuple] = {}
+        self._stiff = False
+
+    def cut(self, pieces: Sequence[int] | None) -> TrajectoryProblem:
+        """Return the same problem with other windows."""
+        other = TrajectoryProblem(
+            self.scaling, self.unknowns, pieces=pieces, weights=self.factor_weights
+        )
+        other._curves, other._stiff = self._curves, self._stiff
+        return other
+
+    def weighted(self, weights) -> TrajectoryProblem:
+        """Return the same problem with other factors on the weights, one (T * D,) an experiment."""
+        return TrajectoryProblem(self.scaling, self.unknowns, pieces=self.pieces, weights=weights)
+
+    def ladder(self) -> list[TrajectoryProblem]:
+        """Return the problem in short windows first, then in ever longer ones, at last whole.
+
+        In the shortest windows no variable runs through its range more than about once, so
+        that their solutions follow the data even with poor coefficients.
+        """
+        curves, _ = self._along("smooth")
+        pieces = []
+        for number, e in enumerate(self.experiments):
+            path = curves(number, e.times) / self.scaling.ranges
+            swings = np.abs(np.diff(path, axis=0)).sum(axis=0)[~self.scaling.hidden].max(initial=0)
+            most = min(swings, len(e.times) / _FEWEST) if can_cut(e) else 1
+            pieces.append(2 ** int(np.log2(max(most, 1))))
+        steps = [pieces]
+        while max(pieces) > 1:
+            pieces = [max(1, count // 2) for count in pieces]
+            steps.append(pieces)
+        return [self.cut(pieces) for pieces in steps]
+
+    def carried(self, fit: Fit, other: TrajectoryProblem) -> np.ndarray:
+        """Return the starts of a fit of this problem that begin windows of another one."""
+        mine = zip(self.windows.experiment, self.windows.begin, strict=True)
+        known = dict(zip(mine, fit.starts, strict=True))
+        windows = other.windows
+        return np.array([
+            known[key] for key in zip(windows.experiment, windows.begin, strict=True)
+        ])  # fmt: skip
+
+    def spread(self, fit: Fit, chosen: Sequence[int]) -> float:
+        """Return how many times a small change of a start grows within a window, at most."""
+        slopes = self.solve(chosen, fit.parameters, fit.starts).start_slopes
+        first = np.abs(slopes[:, 0]).max(initial=0) if slopes.size else 0
+        return float(np.abs(slopes).max(initial=0) / first) if first > 0 else 1.0
 
     @property
     def variables(self) -> int:
         """Number of equations."""
-        return len(self.scale)
+        return len(self.scaling.scale)
 
-    def factors(self, pairs: Sequence[Pair]) -> np.ndarray:
-        """Return what turns scaled coefficients into the user's units (pairs,)."""
-        rows, terms = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
-        return self.scale[rows] / self.units[terms]
+    @property
+    def observations(self) -> int:
+        """Number of independent data, less those that the free starts use up."""
+        return self.windows.rows - int(self.windows.free.sum())
 
-    def contributions(self, pairs: Sequence[Pair], theta: np.ndarray) -> np.ndarray:
-        """Return the size of each term relative to the largest of its equation (pairs,).
+    def theta(self, chosen: Sequence[int], u: np.ndarray) -> np.ndarray:
+        """Return the scaled coefficients (pairs,) of some unknowns."""
+        return self.tie[:, list(chosen)] @ u + self.offset
 
-        An equation whose terms together move its variable by less than rounding has no
-        largest term: all its sizes are then small.
-        """
-        rows, terms = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
-        size = np.abs(theta) * self.sizes[terms]
-        largest = _NO_MOVE * self.ranges / max(e.times[-1] for e in self.experiments)
-        np.maximum.at(largest, rows, size)
-        return size / largest[rows]
+    def contributions(self, chosen: Sequence[int], u: np.ndarray) -> np.ndarray:
+        """Return the share of each chosen unknown in the equation where it counts most."""
+        theta = self.theta(chosen, u)
+        sizes = self.scaling.contributions(self.unknowns.pairs, theta)
+        whole = np.abs(theta)
+        shares = np.abs(self.tie[:, list(chosen)] * u)
+        # an unknown that has only a part in a term takes that part of its size
+        part = shares / np.where(whole > 0, whole, 1.0)[:, None]
+        return (np.minimum(part, 1.0) * sizes[:, None]).max(axis=0, initial=0.0)
 
     # --- through the solver ------------------------------------------------------------------
 
-    def model(self, pairs: Sequence[Pair]) -> Callable:
-        """Return θ -> (predictions (n,), derivatives (n, pairs)) of all experiments."""
-        system = self.library.system(pairs)
-        plain = system.jacobian
+    def solve(self, chosen: Sequence[int], u: np.ndarray, starts: np.ndarray):
+        """Return the residuals of all windows and their derivatives.
 
-        def guarded(y, theta):
-            # a solution that runs away is given up at once: near a singularity the solver
-            # would take thousands of ever smaller steps
-            if not np.abs(y).max() < _BLOWN_UP:
-                raise SolverError("the solution leaves the range of the data by far")
-            return plain(y, theta)
+        Raises
+        ------
+        SolverError
+            If a solution runs away.
+        """
+        windows, shooter = self.windows, self._shooter(tuple(chosen))
+        values, slopes, start_slopes = shooter(
+            np.asarray(u, dtype=float), starts, windows.first, windows.times,
+            bool(windows.free.any()),
+        )  # fmt: skip
+        self._stiff = shooter.stiff
+        return self._residuals(values, slopes, start_slopes)
 
-        system.jacobian = guarded
+    def _residuals(self, values, slopes, start_slopes):
+        if not (np.all(np.isfinite(values)) and np.all(np.isfinite(slopes))):
+            raise SolverError("the prediction is not finite")
+        if start_slopes.shape[-1]:
+            counts = np.diff(self.windows.first)
+            free = np.repeat(self.windows.free, counts, axis=0)
+            start_slopes = np.where(free[:, None, :], start_slopes, 0.0)
+        else:
+            start_slopes = np.zeros((*values.shape, self.variables))
+        return self.windows.residuals(values, slopes, start_slopes)
 
-        def predict(theta):
-            parts = [
-                system.solve_with_sensitivities(theta, e.initial / self.scale, e.times)
-                for e in self.experiments
-            ]
-            return (
-                np.concatenate([values.ravel() for values, _ in parts]),
-                np.concatenate([slopes.reshape(-1, len(pairs)) for _, slopes in parts]),
-            )
-
-        return predict
+    def _shooter(self, chosen: tuple[int, ...]) -> Shooter:
+        if chosen not in self._shooters:
+            tie = self.tie[:, list(chosen)]
+            used = np.flatnonzero((tie != 0).any(axis=1) | (self.offset != 0))
+            pairs = [self.unknowns.pairs[i] for i in used]
+            self._shooters[chosen] = Shooter(self.library, pairs, tie[used], self.offset[used])
+        shooter = self._shooters[chosen]
+        shooter.stiff |= self._stiff
+        return shooter
 
     def fit(
-        self, pairs: Sequence[Pair], start: np.ndarray, *, nonnegative=(), iterations: int = 60
-    ) -> Estimate:
-        """Return the best θ of these terms, by Levenberg-Marquardt from a start.
+        self, chosen: Sequence[int], start: np.ndarray, starts: np.ndarray | None = None,
+        *, iterations: int = 60,
+    ) -> Fit:  # fmt: skip
+        """Return the best values of these unknowns, by Levenberg-Marquardt from a start.
 
-        ``nonnegative`` names the pairs whose coefficient may not be below zero.
+        ``starts`` (W, D) are those of the windows, where better ones than the data are known.
         """
-        if not len(pairs):
-            return self._empty()
-        bounded = [i for i, pair in enumerate(pairs) if pair in nonnegative]
+        if starts is None:
+            starts = self.guess()
+        bounds = self._bounds(chosen)
         start = np.array(start, dtype=float)
+        single = [np.flatnonzero(row) for row in bounds]
+        bounded = [row[0] for row in single if len(row) == 1]
         start[bounded] = np.maximum(start[bounded], 0.0)
-
-        def descend(start):
-            estimate = gauss_newton(
-                self.model(pairs), self.data, start, weights=self.weights,
-                nonnegative=np.eye(len(pairs))[bounded] if bounded else None,
-                absolute=self.absolute, max_iterations=iterations,
-            )  # fmt: skip
-            # bounds hold to rounding inside, and exactly outside
-            estimate.parameters[bounded] = np.maximum(estimate.parameters[bounded], 0.0)
-            return estimate
-
-        for shrink in (1.0, 0.5, 0.1):
+        for shrink in (1.0, 0.5, 0.1, 0.0):
             # a start that blows up is drawn towards zero, where nothing moves
             with suppress(EstimationError):
-                return descend(shrink * start)
-        return descend(0.0 * start)
+                fit = self._descend(chosen, shrink * start, starts, bounds, iterations)
+                # bounds hold to rounding inside, and exactly outside
+                fit.parameters[bounded] = np.maximum(fit.parameters[bounded], 0.0)
+                return fit
+        raise EstimationError("the model cannot be solved, not even near zero")
 
-    def linearised(
-        self, pairs: Sequence[Pair], theta: np.ndarray, candidates: Sequence[Pair]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return (matrix, target) with |target - matrix θ| the misfit of θ near this fit.
+    def _bounds(self, chosen) -> np.ndarray:
+        rows = self.nonnegative[:, list(chosen)]
+        return rows[rows.any(axis=1)]
 
-        The columns are the sensitivities to all candidates at a fit of some of them.
-        """
-        full = np.zeros(len(candidates))
-        full[[candidates.index(pair) for pair in pairs]] = theta
-        predicted, slopes = self.model(candidates)(full)
-        matrix = self.weights @ slopes
-        target = self.weights @ (self.data - predicted) + matrix @ full
-        if not (np.all(np.isfinite(matrix)) and np.all(np.isfinite(target))):
-            raise SolverError("the sensitivities are not finite")
-        return matrix, target
+    def _descend(self, chosen, u, starts, bounds, iterations) -> Fit:
+        bounds = bounds if len(bounds) else None
+        try:
+            residuals = self.solve(chosen, u, starts)
+        except SolverError as error:
+            raise EstimationError(f"the model cannot be solved at its start: {error}") from None
+        loss, damping, converged, used = _loss(residuals), 1e-4, False, 0
+        for used in range(1, iterations + 1):  # noqa: B007 (the verdict reads it)
+            rest, slopes, steps = eliminate(residuals, max(damping, _TINY))
+            rest, slopes = _compressed(rest, slopes)
+            step = damped_step(slopes, rest, u, damping, bounds) if len(u) else u
+            ahead = steps(step)
+            scale = np.linalg.norm(slopes, axis=0)
+            moved = np.linalg.norm(scale * step)
+            gain = loss - _expected(residuals, step, ahead)
+            small = moved <= 1e-9 * (np.linalg.norm(scale * u) + 1e-9)
+            if small and gain <= 1e-9 * loss or gain <= 1e-13 * loss:
+                converged = True
+                break
+            try:
+                trial = self.solve(chosen, u + step, starts + ahead)
+                lower = _loss(trial)
+            except SolverError:
+                lower = np.inf
+            if not lower <= loss * (1 + 1e-12):
+                damping = max(damping * 10, 1e-6)
+                if damping > 1e12:
+                    break
+                continue
+            ratio = (loss - lower) / gain if gain > 0 else 1.0
+            stalled = loss - lower <= 1e-12 * loss and damping < 1e-6
+            u, starts, residuals, loss = u + step, starts + ahead, trial, lower
+            damping = damping / (100 if ratio > 0.75 else 5 if ratio > 0.25 else 0.5)
+            damping = damping if damping > 1e-13 else 0.0
+            if stalled:
+                converged = True
+                break
+        return self._finished(residuals, u, starts, bounds, loss, used, converged)
 
-    def _empty(self) -> Estimate:
-        still = np.concatenate([np.tile(e.initial / self.scale, len(e.times))
-                                for e in self.experiments])  # fmt: skip
-        loss = float(np.sum((self.weights @ (self.data - still)) ** 2))
-        nothing = np.zeros(0)
-        return Estimate(
-            nothing, np.zeros((0, 0)), loss, len(self.weights), 0, True, "no term is left"
-        )
+    def _finished(self, residuals, u, starts, bounds, loss, used, converged) -> Fit:
+        _, slopes, _ = eliminate(residuals)
+        count = self.observations
+        if len(u):
+            _, slopes = _compressed(np.zeros(len(slopes)), slopes)
+            covariance = parameter_covariance(slopes, u, bounds)
+        else:
+            covariance = np.zeros((0, 0))
+        if not self.absolute:
+            covariance = covariance * (loss / max(count - len(u), 1))
+        verdict = "converged" if converged else f"not converged after {used} iterations"
+        verdict = verdict if len(u) else "no term is left"
+        return Fit(u, covariance, float(loss), count, used, converged, verdict, starts)
+
+    def linearised(self, chosen: Sequence[int], fit: Fit) -> Linearised:
+        """Return the misfit of all unknowns near a fit of some of them, as a linear problem."""
+        width = len(self.unknowns)
+        full = np.zeros(width)
+        full[list(chosen)] = fit.parameters
+        residuals = self.solve(tuple(range(width)), full, fit.starts)
+        return Linearised(residuals, full, fit.starts)
 
     # --- without the solver: the integral (weak) form ----------------------------------------
 
-    def start(self, pairs: Sequence[Pair]) -> np.ndarray:
-        """Return a first θ for `fit`: that of two integral forms whose solution fits better.
+    def guess(self, curve: str = "smooth") -> np.ndarray:
+        """Return the starts (W, D) of all windows on a curve through the data."""
+        curves, _ = self._along(curve)
+        windows = self.windows
+        found = np.concatenate([
+            curves(k, np.array([t]))
+            for k, t in zip(windows.experiment, windows.begin, strict=True)
+        ])  # fmt: skip
+        return np.where(windows.free, found, windows.exact)
 
-        A spline is the more exact curve, but between noisy points that lie close together it
-        swings, and a start from it may lead to a minimum far from the best.
-        """
-        if not len(pairs):
+    def start(self, chosen: Sequence[int]) -> np.ndarray:
+        """Return first values for `fit`: those of the integral forms whose solution fits best."""
+        if not len(chosen):
             return np.zeros(0)
-        starts = [least_squares(*self.weak_form(pairs, curve)) for curve in CURVES]
-        return min(starts, key=lambda theta: self._misfit(pairs, theta))
+        starts = [least_squares(*self._picked(chosen, curve)) for curve in CURVES]
+        return min(starts, key=lambda u: self._misfit(chosen, u))
 
-    def _misfit(self, pairs: Sequence[Pair], theta: np.ndarray) -> float:
+    def _picked(self, chosen, curve):
+        weak = self.weak_form(curve)
+        return weak.matrix[:, list(chosen)], weak.target
+
+    def _misfit(self, chosen, u: np.ndarray) -> float:
         try:
-            predicted, _ = self.model(pairs)(theta)
+            residuals = self.solve(chosen, u, self.guess())
         except SolverError:
             return np.inf
-        misfit = float(np.sum((self.weights @ (self.data - predicted)) ** 2))
-        return misfit if np.isfinite(misfit) else np.inf
+        rest, _, _ = eliminate(residuals)
+        return float(rest @ rest)
 
-    def weak_form(
-        self, pairs: Sequence[Pair], curve: str = CURVES[0]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return (matrix, target) of y(t) - y(0) = θ ∫ Γ(y) dt along a curve through the data.
+    def weak_form(self, curve: str = CURVES[0]) -> Linearised:
+        """Return y(t) = y(0) + θ ∫ Γ(y) dt along a curve through the data, a linear problem.
 
-        It is linear in θ, so it needs no start: it gives one to the solver.
+        It needs no start: it gives one to the solver.
         """
-        blocks, targets = [], []
-        for e, integrals in zip(self.experiments, self._integrals(curve), strict=True):
-            block = np.zeros((len(e.times), self.variables, len(pairs)))
-            for column, (row, term) in enumerate(pairs):
-                block[:, row, column] = integrals[:, term]
-            blocks.append(block.reshape(e.values.size, len(pairs)))
-            targets.append(((e.values - e.initial) / self.scale).ravel())
-        return self.weights @ np.concatenate(blocks), self.weights @ np.concatenate(targets)
+        _, integrals = self._along(curve)
+        windows, rows = self.windows, np.array([row for row, _ in self.unknowns.pairs], dtype=int)
+        terms = [term for _, term in self.unknowns.pairs]
+        values, slopes = [], []
+        for k, points, begin in zip(windows.experiment, windows.points, windows.begin, strict=True):
+            running = integrals[k][points]
+            if begin != self.experiments[k].origin:
+                running = running - running[0]
+            table = np.zeros((len(points), self.variables, len(rows)))
+            table[:, rows, np.arange(len(rows))] = running[:, terms]
+            slopes.append(table @ self.tie)
+            values.append(table @ self.offset)
+        starts = self.guess(curve)
+        values = np.concatenate(values) + np.repeat(starts, np.diff(windows.first), axis=0)
+        one = np.broadcast_to(np.eye(self.variables), (*values.shape, self.variables))
+        residuals = self._residuals(values, np.concatenate(slopes), one)
+        return Linearised(residuals, np.zeros(len(self.unknowns)), starts)
 
-    def _integrals(self, curve: str) -> list[np.ndarray]:
-        """Integrals of every term from 0 to each time, one array (T, terms) an experiment."""
-        from scipy import interpolate
-        from scipy.integrate import cumulative_simpson
-
-        if curve in self._known_integrals:
-            return self._known_integrals[curve]
-        result = self._known_integrals[curve] = []
-        for e in self.experiments:
-            knots = np.concatenate([[0.0], e.times])
-            states = np.vstack([e.initial, e.values]) / self.scale
-            steps = np.arange(_SUBSTEPS) / _SUBSTEPS
-            fine = (knots[:-1, None] + np.diff(knots)[:, None] * steps).ravel()
-            fine = np.append(fine, knots[-1])
-            terms = self.library.evaluate(getattr(interpolate, curve)(knots, states)(fine))
-            result.append(cumulative_simpson(terms, x=fine, axis=0)[_SUBSTEPS - 1 :: _SUBSTEPS])
-        return result
-
-    def _weights(self, experiment: Experiment) -> np.ndarray:
-        covariance, times = experiment.covariance, len(experiment.times)
-        if covariance is None:
-            return np.tile(1 / self.ranges, times)
-        scale = np.tile(self.scale, times)
-        if covariance.ndim == 2:
-            return whitener(covariance) * scale
-        used = covariance > 0
-        if used.all():
-            return scale / np.sqrt(covariance)
-        return np.eye(len(scale))[used] * (scale / np.sqrt(_positive(covariance)))
+    def _along(self, curve: str):
+        if curve not in self._curves:
+            weights = self.factor_weights
+            if weights is not None:
+                weights = [
+                    w.reshape(e.values.shape)
+                    for w, e in zip(weights, self.experiments, strict=True)
+                ]
+            curves = Curves(self.scaling, curve, weights)
+            self._curves[curve] = curves, curves.integrals(self.library)
+        return self._curves[curve]
 
 
-def least_squares(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return the x of least |target - matrix x|, with columns scaled to one length."""
-    size = _positive(np.linalg.norm(matrix, axis=0))
-    return np.linalg.lstsq(matrix / size, target, rcond=1e-12)[0] / size
+def _loss(residuals) -> float:
+    loss = float(np.sum(residuals.rest**2))
+    return loss if np.isfinite(loss) else np.inf
 
 
-def _positive(values: np.ndarray, otherwise=1.0) -> np.ndarray:
-    """Return the values with zeros replaced, so that they can divide."""
-    return np.where(values > 0, values, otherwise)
+def _expected(residuals, step, ahead) -> float:
+    """Return the loss after a step if the solution were linear."""
+    left = residuals.rest - residuals.slopes @ step
+    left = left - (residuals.start_slopes @ ahead[:, :, None])[:, :, 0]
+    return float(np.sum(left**2))
+
+
+def _compressed(rest: np.ndarray, slopes: np.ndarray):
+    """Return a linear least-squares problem of as many rows as columns with the same solution."""
+    width = slopes.shape[1]
+    if len(rest) <= 2 * width + 1:
+        return rest, slopes
+    triangle = np.linalg.qr(np.concatenate([slopes, rest[:, None]], axis=1), mode="r")
+    return triangle[:width, -1], triangle[:width, :width]

@@ -3,12 +3,120 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from .expressions import closest, listing
+from .reactions import NetworkError
+
+_PART = re.compile(r"(?P<count>\d+)?\s*\*?\s*(?P<name>[^\W\d]\w*)")
+
+
+def read_laws(laws, species: Sequence[str]) -> np.ndarray:
+    """Return conservation laws as a matrix L (laws, species) of whole numbers.
+
+    Parameters
+    ----------
+    laws : str, list of (str or mapping), or ReactionNetwork
+        A law is written as the sum that stays: ``"E + ES"``, ``"A + 2 A2"``, or as a mapping of
+        species -> number. A network stands for all its own laws.
+    species : sequence of str
+
+    Raises
+    ------
+    NetworkError
+        If a law cannot be read, names an unknown species, or follows from the others.
+
+    Examples
+    --------
+    >>> read_laws(["E + ES", "S + ES + P"], ["E", "S", "ES", "P"])
+    array([[1, 0, 1, 0],
+           [0, 1, 1, 1]])
+    """
+    if hasattr(laws, "conservation_laws"):
+        table = laws.conservation_laws()
+        laws = [row[row != 0].to_dict() for _, row in table.iterrows()]
+    elif isinstance(laws, (str, Mapping)):
+        laws = [laws]
+    elif not isinstance(laws, Iterable):
+        raise NetworkError(f"conserved={laws!r}; write the sums that stay, such as ['E + ES']")
+    rows: list[list[int]] = []
+    for law in laws:
+        parts = law if isinstance(law, Mapping) else _read_law(law)
+        for name, count in parts.items():
+            if name not in species:
+                raise NetworkError(
+                    f"the conservation law {law!r} names '{name}'{closest(name, species)}; "
+                    f"there are {listing(species)}"
+                )
+            if count != int(count):
+                raise NetworkError(f"the conservation law {law!r} needs whole numbers")
+        rows.append([int(parts.get(name, 0)) for name in species])
+        if np.linalg.matrix_rank(np.array(rows)) < len(rows):
+            raise NetworkError(
+                f"the conservation law {law!r} is empty or follows from the others; leave it out"
+            )
+    return np.array(rows, dtype=int).reshape(-1, len(species))
+
+
+def _read_law(text) -> dict[str, int]:
+    fault = f"the conservation law {text!r} cannot be read; write a sum such as 'E + ES'"
+    if not isinstance(text, str):
+        raise NetworkError(fault)
+    result: dict[str, int] = {}
+    for sign, part in re.findall(r"([+-]?)([^+-]*)", text.strip()):
+        match = _PART.fullmatch(part.strip())
+        if match is None:
+            if part or sign:
+                raise NetworkError(fault)
+            continue
+        count = int(match["count"] or 1) * (-1 if sign == "-" else 1)
+        result[match["name"]] = result.get(match["name"], 0) + count
+    return result
+
+
+def elementary_vectors(laws: np.ndarray) -> list[list[int]]:
+    """Return the changes of fewest species that keep all laws, one of each pair of signs.
+
+    Every change that keeps the laws is a sum of these (the circuits of the matroid of L).
+
+    Examples
+    --------
+    >>> elementary_vectors(np.array([[1, 0, 1, 0], [0, 1, 1, 1]]))
+    [[0, 1, 0, -1], [1, 1, -1, 0], [1, 0, -1, 1]]
+    """
+    from itertools import combinations
+
+    rank, count = np.linalg.matrix_rank(laws) if laws.size else 0, laws.shape[1]
+    found: list[list[int]] = []
+    supports: list[set[int]] = []
+    for size in range(1, int(rank) + 2):
+        for picks in combinations(range(count), size):
+            if any(support <= set(picks) for support in supports):
+                continue
+            part = laws[:, picks]
+            if np.linalg.matrix_rank(part) == size - 1:
+                vector = _null_vector(part)
+                found.append([0] * count)
+                for place, value in zip(picks, vector, strict=True):
+                    found[-1][place] = value
+                supports.append(set(picks))
+    return found
+
+
+def _null_vector(matrix: np.ndarray) -> list[int]:
+    """Return the one vector of whole numbers that a matrix turns to zero; its first is positive."""
+    if not matrix.any():
+        return [1]
+    vector = _rational_null_space(matrix)[0]
+    divisor = math.gcd(*vector) * (-1 if vector[0] < 0 else 1)
+    return [value // divisor for value in vector]
+
 
 def law_text(law: Sequence[int], species: Sequence[str]) -> str:
+    """Return a law as text: ``S + C + P``."""
     terms = [
         ("-" if c < 0 else "+", f"{abs(c)} {name}" if abs(c) > 1 else name)
         for c, name in zip(law, species, strict=True)
