@@ -37,6 +37,7 @@ def train(
     scale_columns: bool,
     seed: int,
     progress: bool,
+    device: str = "cpu",
 ) -> Training:
     """Minimise mean |y - ŷ| + ε Σ|θ| (Eq. 2) by Adam through a torchdiffeq solver.
 
@@ -57,17 +58,17 @@ def train(
     try:
         return _train(
             torch, odeint, problem, penalty, threshold, iterations, learning_rate,
-            scale_columns, seed, progress,
+            scale_columns, seed, progress, device,
         )  # fmt: skip
     finally:
         torch.set_num_threads(threads)
 
 
 def _train(
-    torch, odeint, problem, penalty, threshold, iterations, rate, scaled, seed, progress
+    torch, odeint, problem, penalty, threshold, iterations, rate, scaled, seed, progress, device
 ) -> Training:
     pairs = problem.unknowns.pairs
-    network = _Network(torch, odeint, problem, pairs, scaled)
+    network = _Network(torch, odeint, problem, pairs, scaled, device)
     start = 0.1 * np.random.default_rng(seed).standard_normal(len(pairs)) * network.natural
     descent = Descent(torch, lambda theta: network.loss(theta, penalty), start, rate)
     patience, stopped = max(50, iterations // 20), ""

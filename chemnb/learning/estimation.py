@@ -299,6 +299,9 @@ def parameter_covariance(jacobian, parameters, nonnegative) -> np.ndarray:
     scale[scale == 0] = 1.0
     # in units of the columns, so that no direction is lost to the units of a parameter
     scaled = None if nonnegative is None else nonnegative / scale
+    if scaled is not None and len(scaled):
+        # and none for being at a bound because another row has larger units
+        scaled = scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
     free = free_directions(scale * parameters, scaled)
     reduced = (jacobian / scale) @ free
     inverse = np.linalg.pinv(reduced.T @ reduced, hermitian=True, rcond=1e-14)

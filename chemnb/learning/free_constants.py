@@ -13,7 +13,8 @@ from .estimation import EstimationError, damped_step, parameter_covariance
 from .library import Library
 from .library_parts import LibrarySum
 from .scaling import Scaling
-from .selection import Choice, cost
+from .selection import Choice
+from .subsets import misfit
 from .trajectories import TrajectoryProblem
 from .unknowns import Unknowns
 from .windows import eliminate
@@ -169,7 +170,7 @@ def _without(choice: Choice, name: str) -> Constants | None:
 def _bic(choice: Choice, price: float) -> float:
     estimate, problem = choice.estimate, choice.problem
     count = len(choice.chosen) + len(problem.scaling.library.constants)
-    return cost(problem, estimate.chi_square, estimate.observations) + price * count
+    return misfit(problem, estimate.chi_square, estimate.observations) + price * count
 
 
 def _at(problem: TrajectoryProblem, values) -> TrajectoryProblem:

@@ -12,7 +12,7 @@ from .estimation import normal_quantile
 from .library import Library, state_symbols
 from .selection import Choice
 from .timeseries import check_times, read_initial
-from .trajectories import TrajectoryProblem
+from .trajectories import Fit, TrajectoryProblem
 from .unknowns import Pair
 
 _COLLINEAR = 1000.0  # condition number of normalised columns that calls for a warning
@@ -107,21 +107,43 @@ class Learned:
         The data, the library, bound to their names, and all unknowns.
     chosen : list of int
         The unknowns that were kept.
-    scaled : ndarray (chosen,)
-        Their values in the units of the problem.
-    scaled_errors : ndarray (chosen, chosen)
-        Covariance of their errors; NaN where unknown.
-    starts : ndarray (experiments, D)
-        States at the origins, in units of the problem.
+    fit : Fit
+        Their values, in the units of the problem.
     report : Report
+    shares : ndarray (unknowns,) or None
+        Share of resamples in which each unknown is kept.
     """
 
     problem: TrajectoryProblem
     chosen: list[int]
-    scaled: np.ndarray
-    scaled_errors: np.ndarray
-    starts: np.ndarray
+    fit: Fit
     report: Report
+    shares: np.ndarray | None = None
+
+    @property
+    def scaled(self) -> np.ndarray:
+        """Values of the chosen unknowns in the units of the problem."""
+        return self.fit.parameters
+
+    @property
+    def scaled_errors(self) -> np.ndarray:
+        """Covariance of their errors; NaN where unknown."""
+        return self.fit.covariance
+
+    @property
+    def starts(self) -> np.ndarray:
+        """State (experiments, D) at the origin of each, in units of the problem."""
+        windows = self.problem.windows
+        _, first = np.unique(windows.experiment, return_index=True)
+        return self.fit.starts[first]
+
+    def refitted(self, weights) -> Fit:
+        """Return the fit of the same terms with other factors on the weights of the data.
+
+        One array (T * D,) an experiment: a resample, or data left out.
+        """
+        problem = self.problem.weighted(weights)
+        return problem.fit(self.chosen, self.fit.parameters, self.fit.starts)
 
     @property
     def library(self) -> Library:
@@ -160,7 +182,12 @@ class Learned:
         tie = tie * self.problem.scaling.factors(self.pairs)[:, None]
         if np.isnan(self.scaled_errors).any():
             return np.full((len(tie), len(tie)), np.nan)
-        return tie @ self.scaled_errors @ tie.T
+        errors = tie @ self.scaled_errors @ tie.T
+        if self.fit.loose is not None and self.fit.loose.any():
+            loose = (tie[:, self.fit.loose] != 0).any(axis=1)
+            errors[loose] = errors[:, loose] = np.nan
+            errors[loose, loose] = np.inf
+        return errors
 
     def unknowns(self, level: float):
         """What was fitted, in the user's units: value, standard error, interval, kept."""
@@ -169,6 +196,8 @@ class Learned:
         unit = self.problem.unit[self.chosen]
         values = self.scaled * unit
         errors = np.sqrt(np.clip(np.diag(self.scaled_errors), 0.0, None)) * unit
+        if self.fit.loose is not None:
+            errors[self.fit.loose] = np.inf
         reach = normal_quantile(level)
         table = pd.DataFrame(
             {"value": 0.0, "standard error": np.nan, "lower": np.nan, "upper": np.nan,
@@ -178,6 +207,23 @@ class Learned:
         for place, value, error in zip(self.chosen, values, errors, strict=True):
             table.iloc[place] = [value, error, value - reach * error, value + reach * error, True]
         return table
+
+    def support_path(self):
+        """Coefficients of all candidates as an L1 penalty grows, DataFrame by ε."""
+        import pandas as pd
+
+        from .stability import l1_path
+
+        problem, library = self.problem, self.library
+        choice = Choice(self.chosen, self.fit, [], problem)
+        epsilons, path = l1_path(choice)
+        theta = path @ problem.tie.T + problem.offset
+        theta = theta * problem.scaling.factors(self.candidates)
+        columns = pd.MultiIndex.from_tuples(
+            [(library.names[row], library.labels[term]) for row, term in self.candidates],
+            names=["equation", "term"],
+        )
+        return pd.DataFrame(theta, pd.Index(epsilons, name="epsilon"), columns)
 
     def initial(self):
         """States at the origins in the user's units, DataArray (experiment, variable)."""
@@ -207,7 +253,11 @@ class Learned:
             for row, term in self.candidates
         ]
         columns = ["equation", "term", "value", "standard error", "lower", "upper", "kept"]
-        return pd.DataFrame(rows, columns=columns)
+        table = pd.DataFrame(rows, columns=columns)
+        if self.shares is not None:
+            tied = (self.problem.tie != 0) * self.shares
+            table["stability"] = tied.max(axis=1, initial=0.0)
+        return table
 
     def theta(self):
         """Coefficients as DataArray (equation, term); dropped terms are zero."""
@@ -293,6 +343,14 @@ def make_report(problem: TrajectoryProblem, choice: Choice, training, dead) -> R
             f"{_short(collinear)} are nearly collinear along these data (condition number "
             f"{condition:.2g}), so their coefficients can hardly be told apart; add experiments "
             "from other starting states, or restrict the terms with allowed="
+        )
+    loose = estimate.loose
+    if loose is not None and loose.any():
+        shown = [problem.unknowns.names[choice.chosen[i]] for i in np.flatnonzero(loose)]
+        advice.append(
+            f"these data do not determine the coefficients of {_short(shown)}: they can change "
+            "together without any change of the solution; measure more variables, tie "
+            "coefficients, or give the starts that are known with initial="
         )
     if dead:
         advice.append(f"{listing(dead)} are zero in all data and cannot be learned from them")

@@ -19,8 +19,11 @@ from .estimation import EstimationError, normal_quantile
 from .learned import Learned, LearnedEquations, Report, make_report
 from .library import Library
 from .rate_map import RatesError
+from .robust import LOSSES, check_robust, robust_choice
 from .scaling import Scaling
-from .selection import Choice, by_bic, by_dependent_bic, by_threshold, keep_all
+from .scoring import r_squared
+from .selection import Choice, by_bic, by_dependent_bic, by_threshold, keep_all, term_prices
+from .stability import by_l1, by_stability
 from .timeseries import DataError, read_experiments
 from .trajectories import Fit, TrajectoryProblem
 from .units import UnitError, coefficient_units
@@ -121,6 +124,7 @@ class ODENet:
         *,
         optimizer: str = "lm",
         selection: str | None = "auto",
+        loss: str = "squared",
         threshold: float = 0.05,
         penalty: float = 1e-3,
         allowed: Mapping[str, Sequence[str]] | None = None,
@@ -141,6 +145,7 @@ class ODENet:
         progress: bool = True,
     ) -> None:
         self.library, self.optimizer, self.selection = library, optimizer, selection
+        self.loss = loss
         self.threshold, self.penalty, self.level = threshold, penalty, level
         self.allowed, self.forbidden, self.known = allowed, forbidden, known
         self.nonnegative, self.conserved, self.network = nonnegative, conserved, network
@@ -204,8 +209,8 @@ class ODENet:
             choice, training, dead = self._learn(library, experiments)
             covariance = np.zeros((0, 0))
         self._result = Learned(
-            choice.problem, choice.chosen, choice.estimate.parameters, choice.estimate.covariance,
-            choice.estimate.starts, make_report(choice.problem, choice, training, dead),
+            choice.problem, choice.chosen, choice.estimate,
+            make_report(choice.problem, choice, training, dead), self._shares,
         )  # fmt: skip
         self._constant_errors = np.sqrt(np.clip(np.diag(covariance), 0.0, None))
         return self
@@ -220,6 +225,9 @@ class ODENet:
                 f"{problem.observations} independent data for {len(unknowns)} coefficients; "
                 "give more times or experiments, a lower degree, or restrict terms with allowed="
             )
+        if self.loss != "squared" and (fault := check_robust(problem)):
+            raise ODENetError(f"loss={self.loss!r} {fault}")
+        self._shares = None
         if self.optimizer == "adam":
             return *self._fit_adam(problem), dead
         return self._fit_lm(problem), None, dead
@@ -236,7 +244,7 @@ class ODENet:
             found = fit_constants(choice)
             library = found.library
             if self.selection is not None:
-                found = drop_constants(found, _price(choice.problem))
+                found = drop_constants(found, float(term_prices(choice.problem).max()))
                 library = found.library
             if choice.chosen == before:
                 break
@@ -244,23 +252,42 @@ class ODENet:
         return found.choice, found.covariance, dead
 
     def _fit_lm(self, problem: TrajectoryProblem) -> Choice:
-        options = {"iterations": self.iterations or 60}
+        best = []
         with progress_bar(None, "ODENet", "step", self.progress) as bar:
 
-            def on_step(terms, loss):
-                bar.set_postfix(loss=f"{loss:.4g}", terms=terms, refresh=False)
+            def on_step(choice):
+                best[:] = [choice]
+                loss = choice.estimate.chi_square
+                bar.set_postfix(loss=f"{loss:.4g}", terms=len(choice.chosen), refresh=False)
                 bar.update()
 
             try:
-                if self.selection is None:
-                    return keep_all(problem, **options)
-                if self.selection == "threshold":
-                    return by_threshold(problem, self.threshold, on_step, **options)
-                search = by_bic if self.selection == "bic" or problem.absolute else by_dependent_bic
-                return search(problem, _price(problem), on_step, **options)
+                if self.loss == "squared":
+                    return self._choose(problem, on_step)
+                return robust_choice(problem, self.loss, lambda p: self._choose(p, on_step))
             except EstimationError as error:
                 count = len(problem.unknowns)
                 raise DataError(f"the fit of {count} terms failed: {error}") from None
+            except KeyboardInterrupt:
+                if not best:
+                    raise
+        verdict = f"interrupted after {len(best[0].path)} steps; this is the best so far"
+        estimate = replace(best[0].estimate, converged=False, message=verdict)
+        return best[0]._replace(estimate=estimate)
+
+    def _choose(self, problem: TrajectoryProblem, on_step) -> Choice:
+        options, prices = {"iterations": self.iterations or 60}, term_prices(problem)
+        if self.selection is None:
+            return keep_all(problem, on_step, **options)
+        if self.selection == "threshold":
+            return by_threshold(problem, self.threshold, on_step, **options)
+        plain = self.selection == "bic" or problem.absolute
+        choice = (by_bic if plain else by_dependent_bic)(problem, prices, on_step, **options)
+        if self.selection == "l1":
+            return by_l1(choice, prices, on_step, **options)
+        if self.selection == "stability":
+            choice, self._shares = by_stability(choice, prices, self.seed, **options)
+        return choice
 
     def _fit_adam(self, problem: TrajectoryProblem):
         from .adam import train
@@ -354,6 +381,21 @@ class ODENet:
         """Covariance of the errors of the kept coefficients, DataFrame by (equation, term)."""
         return self._fitted.covariance()
 
+    @property
+    def initial(self):
+        """State at the start of every experiment, as given or as estimated; DataArray."""
+        return self._fitted.initial()
+
+    @property
+    def support_path(self):
+        """Which terms survive as an L1 penalty ε grows (Eq. 2); DataFrame, one row an ε.
+
+        The coefficients of all candidates, in the user's units; those that the penalty has
+        dropped are exactly zero. ε is in units of the one that drops everything. Each term is
+        penalised in proportion to what it does, not to its bare coefficient.
+        """
+        return self._fitted.support_path()
+
     def equations(self, digits: int = 4) -> LearnedEquations:
         """Return the learned equations as SymPy equations with rounded coefficients."""
         return self._fitted.equations(digits)
@@ -374,6 +416,23 @@ class ODENet:
             If the learned equations blow up from there.
         """
         return self._fitted.predict(initial, times)
+
+    def score(self, data, *, variables=None, initial=None, missing: bool = False) -> float:
+        """Return R² of the learned equations on data: the mean over the measured variables.
+
+        One minus the sum of squared misfits over that of the deviations from the mean. Starts
+        that are not given are estimated from the data, as in `fit`.
+
+        Parameters
+        ----------
+        data, variables, initial, missing
+            As in `fit`; an Ensemble counts by its means.
+        """
+        experiments = read_experiments(
+            data, variables, initial=initial, estimate=True, missing=missing, hidden=self.hidden
+        )
+        experiments = [replace(e, covariance=None) for e in experiments]
+        return r_squared(self._fitted, experiments)
 
     # --- display -----------------------------------------------------------------------------
 
@@ -413,7 +472,8 @@ class ODENet:
             raise ODENetError(f"library={self.library!r}; give a library such as monomials(2)")
         for name, known in (
             ("optimizer", ("lm", "adam")),
-            ("selection", ("auto", "bic", "threshold", None)),
+            ("selection", ("auto", "bic", "stability", "l1", "threshold", None)),
+            ("loss", LOSSES),
         ):
             if getattr(self, name) not in known:
                 raise ODENetError(f"{name}={getattr(self, name)!r} is unknown; use one of {known}")
@@ -423,7 +483,7 @@ class ODENet:
                 continue
             if not isinstance(value, Real) or isinstance(value, bool) or not fits(value):
                 raise ODENetError(f"{name}={value!r}; it must be {wanted}")
-        if self.optimizer == "adam" and self.selection == "bic":
+        if self.optimizer == "adam" and self.selection not in ("auto", "threshold", None):
             raise ODENetError(
                 "optimizer='adam' drops terms by threshold; use selection='threshold', or "
                 "optimizer='lm'"
@@ -456,16 +516,3 @@ class ODENet:
         except (ChemistryError, NetworkError, RatesError, UnitError) as error:
             raise ODENetError(str(error)) from None
         return unknowns, [scaling.library.labels[term] for term in dead]
-
-
-def _price(problem: TrajectoryProblem) -> float:
-    """Return what a term must lower the misfit by to be kept.
-
-    The logarithm of the number of independent observations. Those are the stochastic runs,
-    where they are known; else the data, and then the choice among many terms is paid for as
-    well (extended BIC, Chen and Chen 2008, doi:10.1093/biomet/asn034).
-    """
-    runs = [e.runs for e in problem.experiments]
-    if None not in runs:
-        return float(np.log(max(sum(runs), 2)))
-    return float(np.log(problem.observations) + 2 * np.log(len(problem.unknowns)))

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import chain, combinations, islice, takewhile
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
 from ..equations.polynomials import SolverError
-from .curves import CURVES
-from .estimation import constrained_least_squares, least_squares
+from .subsets import FINEST, LinearSubsets, misfit
 from .trajectories import Fit, Linearised, TrajectoryProblem
 
-_SUBSETS_UP_TO = 6  # terms an equation of which all combinations are looked at
 _TRIAL_ITERATIONS = 15
-_FINEST = 1e-7  # misfit a value, in ranges, below which only the solver's tolerance is seen
-_RIDGE = 1e-10  # of columns of length one
-_ON_BOUND = 1e-9  # share of the data below which a term stands at its bound
 _CHAOS = 300.0  # growth of a small change of a start within a window
 _ROUNDS = 3
-_CLOSE = 2.0  # differences in BIC below this are called "not worth more than a bare mention"
+_PATTERN = 0.6  # share of independent residuals below which other first choices are tried
+_OTHERS = 3
 
 
 class Choice(NamedTuple):
@@ -43,37 +39,37 @@ class Choice(NamedTuple):
     problem: TrajectoryProblem
 
 
-def _silent(terms: int, loss: float) -> None:
+OnStep = Callable[[Choice], None]
+
+
+def _silent(choice: Choice) -> None:
     """Report no step."""
 
 
-def keep_all(problem: TrajectoryProblem, **options) -> Choice:
-    """Fit all unknowns and drop nothing."""
-    chosen = list(range(len(problem.unknowns)))
-    estimate, problem = climb(problem.ladder(), chosen, problem.start(chosen), **options)
-    return Choice(chosen, estimate, [(len(chosen), estimate.chi_square)], problem)
-
-
-def climb(ladder, chosen, u, starts=None, **options) -> tuple[Fit, TrajectoryProblem]:
-    """Fit in short windows first, then in longer ones; return the last fit and its problem.
+def keep_all(problem: TrajectoryProblem, on_step: OnStep = _silent, **options) -> Choice:
+    """Fit all unknowns and drop nothing: in short windows first, then in longer ones.
 
     Windows stop growing where small changes of a start grow too much for a fit (chaos).
     """
-    problem = ladder[0]
-    estimate = problem.fit(chosen, u, starts, **options)
-    for longer in ladder[1:]:
-        if problem.spread(estimate, chosen) > _CHAOS:
+    chosen, choice = list(range(len(problem.unknowns))), None
+    for longer in problem.ladder():
+        if choice is None:
+            u, starts = longer.start(chosen), None
+        elif choice.problem.spread(choice.estimate, chosen) > _CHAOS:
             break
-        starts = problem.carried(estimate, longer)
-        estimate = longer.fit(chosen, estimate.parameters, starts, **options)
-        problem = longer
-    return estimate, problem
+        else:
+            u = choice.estimate.parameters
+            starts = choice.problem.carried(choice.estimate, longer)
+        estimate = longer.fit(chosen, u, starts, **options)
+        choice = Choice(chosen, estimate, [(len(chosen), estimate.chi_square)], longer)
+        on_step(choice)
+    return choice
 
 
 def by_threshold(
     problem: TrajectoryProblem,
     threshold: float,
-    on_step: Callable[[int, float], None] = _silent,
+    on_step: OnStep = _silent,
     *,
     start: Choice | None = None,
     **options,
@@ -85,13 +81,13 @@ def by_threshold(
     ``start`` is a choice with its fit from which to go on.
     """
     if start is None:
-        start = keep_all(problem, **options)
+        start = keep_all(problem, on_step, **options)
     chosen, estimate, _, problem = start
     path = []
     enters = problem.unknowns.equations
     while True:
         path.append((len(chosen), estimate.chi_square))
-        on_step(*path[-1])
+        on_step(Choice(chosen, estimate, path, problem))
         sizes = problem.contributions(chosen, estimate.parameters)
         drop = set()
         for row in enters:
@@ -106,13 +102,40 @@ def by_threshold(
         estimate = problem.fit(chosen, u, estimate.starts, **options)
 
 
+def term_prices(problem: TrajectoryProblem) -> np.ndarray:
+    """Return what every unknown must lower the misfit by to be kept.
+
+    The logarithm of the number of independent observations (BIC), and twice that of one over
+    the term's share among the candidates (extended BIC, Chen and Chen 2008,
+    doi:10.1093/biomet/asn034). A degree is held half as likely as the one below, and equally
+    shared by its terms, so that a near tie goes to the lower degree. Independent observations
+    are the stochastic runs, where they are known; else the data.
+    """
+    runs = [e.runs for e in problem.experiments]
+    count = problem.observations if None in runs else sum(runs)
+    degrees = _degrees(problem.scaling.library)
+    kinds, kind, size = np.unique(degrees, return_inverse=True, return_counts=True)
+    likely = 0.5 ** (kinds - kinds.min())
+    share = (likely / likely.sum() / size)[kind] / problem.variables
+    terms = np.array([term for _, term in problem.unknowns.pairs])
+    dearest = np.where(problem.tie != 0, -2 * np.log(share[terms])[:, None], 0.0)
+    return np.log(max(count, 2)) + dearest.max(axis=0, initial=0.0)
+
+
+def _degrees(library) -> np.ndarray:
+    """Return the degree of every term, one for constants; all alike where there is none."""
+    if not library.is_polynomial:
+        return np.ones(len(library), dtype=int)
+    return np.maximum((library.factor_table() < len(library.names)).sum(axis=1), 1)
+
+
 def by_bic(
     problem: TrajectoryProblem,
-    penalty: float,
-    on_step: Callable[[int, float], None] = _silent,
+    prices: np.ndarray,
+    on_step: OnStep = _silent,
     **options,
 ) -> Choice:
-    """Choose the terms with the lowest BIC = misfit + ``penalty`` a term.
+    """Choose the terms with the lowest BIC = misfit + ``prices`` of the terms.
 
     A search on the integral forms, from no term upwards and from all terms downwards, proposes
     a first set. Then additions, removals, exchanges and refilled equations are ranked on the
@@ -120,31 +143,67 @@ def by_bic(
     of them lowers the BIC. This is done in short windows first, then in longer ones. No
     threshold is involved.
     """
+    first = problem.ladder()[0]
+    search = Search(first, prices, options)
+    choice = _climb(problem, prices, _proposed(search), on_step, options)
+    if not _is_suspicious(choice):
+        return choice
+    others = [_climb(problem, prices, other, on_step, options) for other in _others(search)]
+    return min([choice, *others], key=_score)
+
+
+def _score(choice: Choice) -> tuple[int, float]:
+    """Return what is lower for the better choice: fewer windows, then the BIC."""
+    return len(choice.problem.windows), choice.path[-1][1]
+
+
+def _climb(problem, prices, current: frozenset[int], on_step: OnStep, options) -> Choice:
+    """Improve a first choice in short windows, then in longer ones."""
     path, last = [], None
-    for problem in problem.ladder():  # noqa: B020 (each step takes the place of the whole)
-        search = _Search(problem, penalty, options)
-        if last is None:
-            weak = [search.linear(problem.weak_form(curve)) for curve in CURVES]
-            proposed = (linear.search() for linear in weak)
-            current = min(proposed, key=lambda chosen: search.fit(chosen)[0])
-            score, estimate = search.fit(current)
-        else:
-            if last.spread(estimate, sorted(current)) > _CHAOS:
-                problem = last
+    for longer in problem.ladder():
+        search, start = Search(longer, prices, options), None
+        if last is not None:
+            if last.spread(estimate, sorted(current)) > _CHAOS:  # noqa: F821 (of the last turn)
                 break
-            starts = last.carried(estimate, problem)
-            score, estimate = search.fit(current, start=(estimate.parameters, starts))
-        current, score, estimate, gone = _improve(search, current, score, estimate, on_step)
-        path, last = path + gone, problem
+            start = estimate.parameters, last.carried(estimate, longer)  # noqa: F821
+        score, estimate = search.fit(current, start=start)
+        current, score, estimate, gone = improve(search, current, score, estimate, on_step)
+        path, last = path + gone, longer
     if not estimate.converged:
-        estimate = problem.fit(sorted(current), estimate.parameters, estimate.starts, **options)
-    return Choice(sorted(current), estimate, path, problem)
+        estimate = last.fit(sorted(current), estimate.parameters, estimate.starts, **options)
+    return Choice(sorted(current), estimate, path, last)
+
+
+def _proposed(search: Search) -> frozenset[int]:
+    """Return a first choice: from the integral forms, or all where a variable is hidden."""
+    problem = search.problem
+    if problem.scaling.hidden.any():
+        return frozenset(range(len(problem.unknowns)))
+    weak = [search.linear(problem.weak_form(curve)) for curve in problem.curves]
+    return min((linear.search() for linear in weak), key=lambda chosen: search.fit(chosen)[0])
+
+
+def _is_suspicious(choice: Choice) -> bool:
+    """Whether a fit seems to have ended far from the best: it leaves a pattern in time."""
+    if not choice.estimate.converged:
+        return True
+    return not choice.problem.absolute and _independent(choice.problem, choice) < _PATTERN
+
+
+def _others(search: Search) -> list[frozenset[int]]:
+    """Return the best of the choices of every size that the integral forms rank first."""
+    problem = search.problem
+    if problem.scaling.hidden.any():
+        return []
+    nested = [search.linear(problem.weak_form(curve)).nested() for curve in problem.curves]
+    choices = list(dict.fromkeys(chain.from_iterable(nested)))
+    return sorted(choices, key=lambda chosen: search.fit(chosen)[0])[:_OTHERS]
 
 
 def by_dependent_bic(
     problem: TrajectoryProblem,
-    penalty: float,
-    on_step: Callable[[int, float], None] = _silent,
+    prices: np.ndarray,
+    on_step: OnStep = _silent,
     **options,
 ) -> Choice:
     """Choose by BIC, where errors of neighbouring times may be alike.
@@ -153,7 +212,7 @@ def by_dependent_bic(
     the chosen terms leave; n data that are correlated by ρ from one time to the next say as
     much as n (1 - ρ)/(1 + ρ) independent ones, and the choice is made again with those.
     """
-    choice = by_bic(problem, penalty, on_step, **options)
+    choice = by_bic(problem, prices, on_step, **options)
     known = 1.0
     for _ in range(_ROUNDS):
         _, estimate, path, problem = choice
@@ -161,9 +220,9 @@ def by_dependent_bic(
         if share >= 0.9 * known:
             return choice
         known = share
-        search, current = _Search(problem, penalty, options, share), frozenset(choice.chosen)
+        search, current = Search(problem, prices, options, share), frozenset(choice.chosen)
         score, estimate = search.fit(current, start=(estimate.parameters, estimate.starts))
-        current, score, estimate, gone = _improve(search, current, score, estimate, on_step)
+        current, score, estimate, gone = improve(search, current, score, estimate, on_step)
         choice = Choice(sorted(current), estimate, path + gone, problem)
     return choice
 
@@ -171,7 +230,7 @@ def by_dependent_bic(
 def _independent(problem: TrajectoryProblem, choice: Choice) -> float:
     """Return the share of independent data, from the correlation of neighbouring residuals."""
     fit = choice.estimate
-    if fit.chi_square <= _FINEST**2 * fit.observations:
+    if fit.chi_square <= FINEST**2 * fit.observations:
         return 1.0
     rest = problem.solve(choice.chosen, fit.parameters, fit.starts).rest
     ahead = square = count = 0.0
@@ -188,11 +247,11 @@ def _independent(problem: TrajectoryProblem, choice: Choice) -> float:
     return max((1 - correlation) / (1 + correlation), 1 / count)
 
 
-def _improve(search: _Search, current, score, estimate, on_step):
+def improve(search: Search, current, score, estimate, on_step: OnStep = _silent):
     """Make the best change of the terms as long as one lowers the BIC."""
     path = [(len(current), score)]
     while True:
-        on_step(*path[-1])
+        on_step(Choice(sorted(current), estimate, path, search.problem))
         try:
             near = search.linear(search.problem.linearised(sorted(current), estimate))
         except SolverError:
@@ -204,22 +263,22 @@ def _improve(search: _Search, current, score, estimate, on_step):
         path.append((len(current), score))
 
 
-class _Search:
+class Search:
     """The fits that `by_bic` makes, each made once."""
 
     def __init__(
-        self, problem: TrajectoryProblem, penalty: float, options, share: float = 1.0
+        self, problem: TrajectoryProblem, prices: np.ndarray, options, share: float = 1.0
     ) -> None:
-        self.problem, self.penalty, self.share = problem, penalty, share
+        self.problem, self.prices, self.share = problem, prices, share
         iterations = min(_TRIAL_ITERATIONS, options.get("iterations", _TRIAL_ITERATIONS))
         self.options = options | {"iterations": iterations}
         self._known: dict[frozenset[int], tuple[float, Fit]] = {}
 
-    def linear(self, linearised: Linearised) -> _Linear:
-        return _Linear(self.problem, linearised, self.penalty, self.share)
+    def linear(self, linearised: Linearised) -> LinearSubsets:
+        return LinearSubsets(self.problem, linearised, self.prices, self.share)
 
     def fit(
-        self, chosen: frozenset[int], linear: _Linear | None = None, start=None
+        self, chosen: frozenset[int], linear: LinearSubsets | None = None, start=None
     ) -> tuple[float, Fit]:
         """Return the BIC and the fit of a choice, started at a linear problem's solution."""
         if chosen not in self._known:
@@ -231,163 +290,6 @@ class _Search:
             else:
                 u, starts = linear.solution(picks)
             estimate = self.problem.fit(picks, u, starts, **self.options)
-            misfit = cost(self.problem, estimate.chi_square, estimate.observations, self.share)
-            self._known[chosen] = misfit + self.penalty * len(picks), estimate
+            rest = misfit(self.problem, estimate.chi_square, estimate.observations, self.share)
+            self._known[chosen] = rest + float(self.prices[picks].sum()), estimate
         return self._known[chosen]
-
-
-def cost(problem, loss: float, observations: int, share: float = 1.0) -> float:
-    """Return what the BIC counts for a loss: itself, where the errors of the data are known."""
-    if problem.absolute:
-        return loss
-    # the noise level is not known: its best estimate stands in the likelihood
-    return share * observations * float(np.log(max(loss / observations, _FINEST**2)))
-
-
-class _Linear:
-    """BIC of any choice of columns of one linear least-squares problem."""
-
-    def __init__(self, problem, near: Linearised, penalty: float, share: float = 1.0) -> None:
-        self.problem, self.near, self.penalty, self.share = problem, near, penalty, share
-        self.rows, self.groups = problem.observations, problem.unknowns.equations
-        matrix, target = near.matrix, near.target
-        self.scale = np.linalg.norm(matrix, axis=0)
-        self.scale[self.scale == 0] = 1.0
-        self.bounds = problem.nonnegative / self.scale
-        width = len(self.scale)
-        # a trace of ridge gives every choice of columns full rank
-        padded = np.block([[matrix / self.scale, target[:, None]],
-                           [_RIDGE * np.eye(width), np.zeros((width, 1))]])  # fmt: skip
-        # only the triangular factor is needed for every choice
-        triangle = np.linalg.qr(padded, mode="r")
-        self.matrix, self.target = triangle[:, :-1], triangle[:, -1]
-        self._scores: dict[frozenset[int], float] = {}
-        self._inside: dict[frozenset[int], frozenset[int]] = {}
-
-    def solution(self, picks: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Return the best values of some unknowns, and the starts that go with them."""
-        best = least_squares(self.matrix[:, picks], self.target) / self.scale[picks]
-        full = np.zeros(len(self.scale))
-        full[picks] = best
-        return best, self.near.starts(full)
-
-    def score(self, chosen: frozenset[int]) -> float:
-        """Return the BIC of the chosen columns; infinite where fewer do as well.
-
-        That is so where a bound is crossed and the best allowed fit lies on it.
-        """
-        if chosen not in self._scores:
-            picks = sorted(chosen)
-            best = least_squares(self.matrix[:, picks], self.target)
-            loss = float(np.sum((self.target - self.matrix[:, picks] @ best) ** 2))
-            inside, bic = chosen, self._bic(loss, len(picks))
-            if np.any(self.bounds[:, picks] @ best < 0):
-                inside, bic = self._bounded(picks)
-            self._inside[chosen] = inside
-            self._scores[chosen] = bic if inside == chosen else np.inf
-        return self._scores[chosen]
-
-    def settled(self, chosen: frozenset[int]) -> frozenset[int]:
-        """Return those of the chosen columns that the best allowed fit uses."""
-        self.score(chosen)
-        return self._inside[chosen]
-
-    def _bounded(self, picks: list[int]) -> tuple[frozenset[int], float]:
-        """Return the columns in use where the bounds hold, and the BIC."""
-        matrix, rows = self.matrix[:, picks], self.bounds[:, picks]
-        rows = rows[rows.any(axis=1)]
-        try:
-            best = constrained_least_squares(matrix, self.target, rows, np.zeros(len(rows)))
-        except RuntimeError:  # it may cycle; then this choice is not looked at
-            return frozenset(), np.inf
-        used = np.abs(best) > _ON_BOUND * np.linalg.norm(self.target)
-        loss = float(np.sum((self.target - matrix @ best) ** 2))
-        inside = frozenset(pick for pick, use in zip(picks, used, strict=True) if use)
-        return inside, self._bic(loss, len(inside))
-
-    def search(self) -> frozenset[int]:
-        """Return the best choice found from no column upwards and from all downwards."""
-        starts = (frozenset(), self.settled(frozenset(range(len(self.scale)))))
-        return min((self._descend(start) for start in starts), key=self.score)
-
-    def promising(self, current: frozenset[int], score: float) -> list[frozenset[int]]:
-        """Return the choices that this linear problem puts near or below the present BIC."""
-        moves = {**self._single(current), **self._double(current)}
-        ranked = sorted(moves, key=lambda move: (moves[move], sorted(move)))
-        # bounds can only make a move worse
-        hopeful = takewhile(lambda move: moves[move] < score + _CLOSE, ranked)
-        tried = chain([self.search()], map(self.settled, hopeful))
-        close = (move for move in _unique(tried) if self.score(move) < score + _CLOSE)
-        return [move for move in islice(close, 4) if move != current]
-
-    def _bic(self, loss: float, count: int) -> float:
-        return cost(self.problem, loss, self.rows, self.share) + self.penalty * count
-
-    def _descend(self, chosen: frozenset[int]) -> frozenset[int]:
-        """Take the best move as long as one helps; the dearer moves once single ones do not."""
-        while True:
-            for moves in (self._single, self._double):
-                better = self._best(moves(chosen), self.score(chosen) - 1e-9)
-                if better is not None:
-                    chosen = better
-                    break
-            else:
-                return chosen
-
-    def _best(self, moves: dict[frozenset[int], float], limit: float) -> frozenset[int] | None:
-        for move in sorted(moves, key=lambda move: (moves[move], sorted(move))):
-            if moves[move] >= limit:
-                return None
-            move = self.settled(move)
-            if self.score(move) < limit:
-                return move
-        return None
-
-    def _single(self, chosen: frozenset[int]) -> dict[frozenset[int], float]:
-        """Return the BIC, bounds left aside, after one addition or removal."""
-        picks = sorted(chosen)
-        basis, triangle = np.linalg.qr(self.matrix[:, picks])
-        inverse = np.linalg.inv(triangle)
-        best = inverse @ (basis.T @ self.target)
-        loss, grown = self._grown(basis)
-        shrunk = loss + best**2 / (inverse**2).sum(axis=1)
-        moves = {chosen - {i}: self._bic(x, len(picks) - 1)
-                 for i, x in zip(picks, shrunk, strict=True)}  # fmt: skip
-        others = set(range(len(self.scale))) - chosen
-        return moves | {chosen | {i}: self._bic(grown[i], len(picks) + 1) for i in others}
-
-    def _double(self, chosen: frozenset[int]) -> dict[frozenset[int], float]:
-        """Return the BIC after one exchange, or after an equation is filled anew by two terms.
-
-        A small equation is filled anew in all ways.
-        """
-        moves = {}
-        for group in self.groups:
-            members = frozenset(np.flatnonzero(group).tolist())
-            bare = chosen - members
-            bases = {chosen - {i} for i in chosen & members} | {bare | {i} for i in members}
-            for base in bases:
-                _, grown = self._grown(np.linalg.qr(self.matrix[:, sorted(base)])[0])
-                moves |= {base | {j}: self._bic(grown[j], len(base) + 1) for j in members - base}
-            if len(members) <= _SUBSETS_UP_TO:
-                sizes = range(len(members) + 1)
-                subsets = chain.from_iterable(combinations(members, size) for size in sizes)
-                moves |= {move: self.score(move) for move in map(bare.union, subsets)}
-        moves.pop(chosen, None)
-        return moves
-
-    def _grown(self, basis: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return the misfit of some columns, and that with each further column."""
-        residual = self.target - basis @ (basis.T @ self.target)
-        rest = self.matrix - basis @ (basis.T @ self.matrix)
-        size = np.maximum((rest**2).sum(axis=0), _RIDGE**2)
-        loss = float(residual @ residual)
-        return loss, np.maximum(loss - (rest.T @ residual) ** 2 / size, 0.0)
-
-
-def _unique(moves):
-    seen: set[frozenset[int]] = set()
-    for move in moves:
-        if move not in seen:
-            seen.add(move)
-            yield move

@@ -38,7 +38,7 @@ class Shooter:
         self.library, self.pairs, self.matrix, self.offset = library, pairs, matrix, offset
         rows, terms = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         self._rows, self._terms = rows, np.ascontiguousarray(terms)
-        self.stiff = False
+        self.stiff, self._factors = False, None
         if not library.is_polynomial:
             return
         factors = library.factor_table()
@@ -61,24 +61,29 @@ class Shooter:
             If a solution runs away.
         """
         theta = self.matrix @ u + self.offset
-        if not self.stiff:
-            solve = self._explicit if self.library.is_polynomial else self._stacked
-            path = solve(theta, starts, first, times, with_starts)
-        if self.stiff:
-            path = self._implicit(theta, starts, first, times, with_starts)
+        if self._factors is None:
+            path = self._generic(theta, starts, first, times, with_starts)
+        else:
+            path = self._compiled(theta, starts, first, times, with_starts)
         known = 1 + self.matrix.shape[1]
         return path[..., 0], path[..., 1:known], path[..., known:]
 
-    def _explicit(self, theta, starts, first, times, with_starts):
+    def _compiled(self, theta, starts, first, times, with_starts):
         from .._kernels.shooting import SOLVED, TOO_MANY_STEPS, shoot
 
-        path, status, place = shoot(
-            starts, first, times, (self._rows, self._factors, theta, *self._ties),
-            self.matrix.shape[1], with_starts, _RTOL, _ATOL, _BLOWN_UP,
-        )  # fmt: skip
-        self.stiff = status == TOO_MANY_STEPS and self._is_stiff(theta, path[place, :, 0], times)
-        if not self.stiff and (status != SOLVED or not np.isfinite(path[..., 0]).all()):
+        tables = (self._rows, self._factors, theta, *self._ties)
+        # one memory layout: the kernel is compiled once
+        starts, known = np.ascontiguousarray(starts), self.matrix.shape[1]
+        for implicit in (False, True) if not self.stiff else (True,):
+            path, status, place = shoot(
+                starts, first, times, tables, known, with_starts, implicit,
+                _RTOL, _ATOL, _BLOWN_UP,
+            )  # fmt: skip
+            if status != TOO_MANY_STEPS or not self._is_stiff(theta, path[place, :, 0], times):
+                break
+        if status != SOLVED or not np.isfinite(path[..., 0]).all():
             raise SolverError("the solution leaves the range of the data by far")
+        self.stiff = implicit
         return path
 
     def _is_stiff(self, theta, y, times) -> bool:
@@ -97,6 +102,14 @@ class Shooter:
         sums[self._rows, np.arange(len(self._rows))] = 1.0
         return sums
 
+    def _generic(self, theta, *trajectories):
+        if not self.stiff:
+            try:
+                return self._stacked(theta, *trajectories)
+            except TooStiff:
+                self.stiff = True
+        return self._one_by_one(theta, *trajectories)
+
     def _stacked(self, theta, starts, first, times, with_starts):
         sums, known = self._sums(), self.matrix.shape[1]
 
@@ -111,11 +124,7 @@ class Shooter:
             return change
 
         z = self._begun(starts, with_starts)
-        try:
-            return solve_stacked(slope, z, first, times, (_RTOL, _ATOL))
-        except TooStiff:
-            self.stiff = True
-            return None
+        return solve_stacked(slope, z, first, times, (_RTOL, _ATOL))
 
     def _begun(self, starts, with_starts):
         """Return starts with their derivatives (W, D, 1 + unknowns + D)."""
@@ -126,7 +135,7 @@ class Shooter:
             z[:, :, 1 + known :] = np.eye(n)
         return z
 
-    def _implicit(self, theta, starts, first, times, with_starts):
+    def _one_by_one(self, theta, starts, first, times, with_starts):
         begun = self._begun(starts, with_starts)
         result = np.empty((len(times), *begun.shape[1:]))
         for w, z in enumerate(begun):

@@ -17,20 +17,26 @@ from .estimation import (
     least_squares,
     parameter_covariance,
 )
-from .scaling import Scaling
+from .scaling import Scaling, positive
 from .shooting import Shooter
 from .unknowns import Unknowns
-from .windows import Windows, can_cut, eliminate
+from .windows import Residuals, Windows, can_cut, eliminate
 
 _FEWEST = 6  # points of a window
+_RANDOM_STARTS = 16
+_UNDETERMINED = 1e-7  # singular value of the sensitivities, columns of length one
 _TINY = 1e-14  # damping with which a step is a plain Gauss-Newton step
 
 
 @dataclass(frozen=True)
 class Fit(Estimate):
-    """A least-squares fit of some unknowns, and the starts (W, D) of the windows with it."""
+    """A least-squares fit of some unknowns, and the starts (W, D) of the windows with it.
+
+    ``loose`` says which of the parameters the data do not determine.
+    """
 
     starts: np.ndarray
+    loose: np.ndarray | None = None
 
 
 class Linearised:
@@ -118,6 +124,8 @@ class TrajectoryProblem:
         In the shortest windows no variable runs through its range more than about once, so
         that their solutions follow the data even with poor coefficients.
         """
+        if self.scaling.hidden.any() or not any(map(can_cut, self.experiments)):
+            return [self]
         curves, _ = self._along("smooth")
         pieces = []
         for number, e in enumerate(self.experiments):
@@ -281,29 +289,33 @@ class TrajectoryProblem:
         count = self.observations
         if len(u):
             _, slopes = _compressed(np.zeros(len(slopes)), slopes)
-            covariance = parameter_covariance(slopes, u, bounds)
+            covariance, loose = parameter_covariance(slopes, u, bounds), _loose(slopes)
         else:
-            covariance = np.zeros((0, 0))
+            covariance, loose = np.zeros((0, 0)), np.zeros(0, dtype=bool)
         if not self.absolute:
             covariance = covariance * (loss / max(count - len(u), 1))
         verdict = "converged" if converged else f"not converged after {used} iterations"
         verdict = verdict if len(u) else "no term is left"
-        return Fit(u, covariance, float(loss), count, used, converged, verdict, starts)
+        return Fit(u, covariance, float(loss), count, used, converged, verdict, starts, loose)
 
     def linearised(self, chosen: Sequence[int], fit: Fit) -> Linearised:
         """Return the misfit of all unknowns near a fit of some of them, as a linear problem."""
-        width = len(self.unknowns)
-        full = np.zeros(width)
+        return Linearised(*self.all_slopes(chosen, fit), fit.starts)
+
+    def all_slopes(self, chosen: Sequence[int], fit: Fit) -> tuple[Residuals, np.ndarray]:
+        """Return the residuals of a fit with their derivatives by all unknowns, and those."""
+        full = np.zeros(len(self.unknowns))
         full[list(chosen)] = fit.parameters
-        residuals = self.solve(tuple(range(width)), full, fit.starts)
-        return Linearised(residuals, full, fit.starts)
+        return self.solve(tuple(range(len(full))), full, fit.starts), full
 
     # --- without the solver: the integral (weak) form ----------------------------------------
 
     def guess(self, curve: str = "smooth") -> np.ndarray:
         """Return the starts (W, D) of all windows on a curve through the data."""
-        curves, _ = self._along(curve)
         windows = self.windows
+        if not windows.free.any():
+            return windows.exact
+        curves, _ = self._along(curve)
         found = np.concatenate([
             curves(k, np.array([t]))
             for k, t in zip(windows.experiment, windows.begin, strict=True)
@@ -314,8 +326,28 @@ class TrajectoryProblem:
         """Return first values for `fit`: those of the integral forms whose solution fits best."""
         if not len(chosen):
             return np.zeros(0)
-        starts = [least_squares(*self._picked(chosen, curve)) for curve in CURVES]
+        if self.scaling.hidden.any():
+            return self._trials(chosen)
+        starts = [least_squares(*self._picked(chosen, curve)) for curve in self.curves]
         return min(starts, key=lambda u: self._misfit(chosen, u))
+
+    def _trials(self, chosen: Sequence[int]) -> np.ndarray:
+        """Return the end of the best of some short fits from random values.
+
+        Where a variable is hidden there is no curve along which to integrate.
+        """
+        rng, fits = np.random.default_rng(0), []
+        scaling, (rows, terms) = self.scaling, np.array(self.unknowns.pairs).T
+        natural = scaling.ranges[rows] / (scaling.sizes[terms] * scaling.duration)
+        size = (np.abs(self.tie) * natural[:, None]).max(axis=0)[list(chosen)]
+        bounded = self.nonnegative[:, list(chosen)].any(axis=0)
+        for _ in range(_RANDOM_STARTS):
+            u = size * rng.standard_normal(len(chosen)) * 10 ** rng.uniform(-1, 1)
+            with suppress(EstimationError):
+                fits.append(self.fit(chosen, np.where(bounded, np.abs(u), u), iterations=25))
+        if not fits:
+            return np.zeros(len(chosen))
+        return min(fits, key=lambda fit: fit.chi_square).parameters
 
     def _picked(self, chosen, curve):
         weak = self.weak_form(curve)
@@ -328,6 +360,11 @@ class TrajectoryProblem:
             return np.inf
         rest, _, _ = eliminate(residuals)
         return float(rest @ rest)
+
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """The kinds of curve that are tried; means of many runs need no smoothing."""
+        return CURVES if any(map(can_cut, self.experiments)) else CURVES[:2]
 
     def weak_form(self, curve: str = CURVES[0]) -> Linearised:
         """Return y(t) = y(0) + θ ∫ Γ(y) dt along a curve through the data, a linear problem.
@@ -363,6 +400,15 @@ class TrajectoryProblem:
             curves = Curves(self.scaling, curve, weights)
             self._curves[curve] = curves, curves.integrals(self.library)
         return self._curves[curve]
+
+
+def _loose(slopes: np.ndarray) -> np.ndarray:
+    """Return which parameters can be moved without moving the solution: bool (P,)."""
+    size = positive(np.linalg.norm(slopes, axis=0))
+    _, values, right = np.linalg.svd(slopes / size)
+    weak = right[values <= _UNDETERMINED * values.max(initial=0.0)]
+    still = np.linalg.norm(slopes, axis=0) <= 1e-12 * size.max()
+    return still | (np.abs(weak) > 1e-3).any(axis=0)
 
 
 def _loss(residuals) -> float:
