@@ -1,4 +1,4 @@
-"""Figures under sliders: one for every numbered notebook, each a function that can be called.
+"""Figures under sliders: one or two for every numbered notebook, each a function that can be called.
 
 `ALL` lists them in the order of the notebooks.
 """
@@ -11,6 +11,7 @@ from .ladder import ladder
 from .landscape import landscape
 from .round_trip import round_trip
 from .separation import separation
+from .sparsity import sparsity
 from .volume import volume
 from .wells import wells
 from .workers import workers
@@ -22,6 +23,7 @@ ALL = (
     clones,
     wells,
     experiments,
+    sparsity,
     ladder,
     separation,
     enzyme,
