@@ -164,8 +164,10 @@ def _judge(problem, network, values, best, penalty, stopped, history):
 class _Network:
     """θΓ(y) inside a torchdiffeq solver, for all experiments at once on one grid of times."""
 
-    def __init__(self, torch, odeint, problem: TrajectoryProblem, pairs, scaled: bool) -> None:
-        self._torch, self._odeint = torch, odeint
+    def __init__(
+        self, torch, odeint, problem: TrajectoryProblem, pairs, scaled: bool, device: str
+    ) -> None:
+        self._torch, self._odeint, self._device = torch, odeint, device
         rows, terms = np.array(pairs).T
         experiments, scaling = problem.experiments, problem.scaling
         unit = np.ones_like(scaling.scale) if scaled else scaling.scale
@@ -175,27 +177,32 @@ class _Network:
         self.factor = relative if scaled else 1 / scaling.factors(pairs)
         self.natural = relative / self.factor
         """θ (pairs,) with which each term alone would move its variable by its range."""
-        self._inner = torch.tensor(relative if scaled else np.ones(len(pairs)))
-        self._weight = torch.tensor(1 / scaling.ranges if scaled else np.ones_like(unit))
+        self._inner = self._tensor(relative if scaled else np.ones(len(pairs)))
+        self._weight = self._tensor(1 / scaling.ranges if scaled else np.ones_like(unit))
         grid = np.unique(np.concatenate([[0.0]] + [e.times for e in experiments]))
-        self._grid = torch.tensor(grid)
-        self._start = torch.tensor(
+        self._grid = self._tensor(grid)
+        self._start = self._tensor(
             np.array([e.initial / scaling.scale * unit for e in experiments])
         )
         self._targets = [
-            (torch.tensor(np.searchsorted(grid, e.times)),
-             torch.tensor(e.values / scaling.scale * unit))
+            (self._tensor(np.searchsorted(grid, e.times)),
+             self._tensor(np.nan_to_num(e.values) / scaling.scale * unit),
+             self._tensor(np.isfinite(e.values)))
             for e in experiments
         ]  # fmt: skip
-        self._cells = torch.tensor(rows), torch.tensor(terms)
+        self._cells = self._tensor(rows), self._tensor(terms)
         self._library = scaling.inner if scaled else scaling.library
+
+    def _tensor(self, array):
+        return self._torch.tensor(array, device=self._device)
 
     def __call__(self, _, y):
         return self._library.on_torch(y) @ self._matrix.T
 
     def loss(self, theta, penalty: float):
         """Return the loss of Eq. 2, or None if the solution blows up."""
-        empty = self._torch.zeros(len(self._weight), len(self._library), dtype=self._torch.float64)
+        theta = theta.to(self._device)
+        empty = theta.new_zeros(len(self._weight), len(self._library))
         self._matrix = empty.index_put(self._cells, theta * self._inner)
         try:
             path = self._odeint(
@@ -205,8 +212,8 @@ class _Network:
         except AssertionError:
             return None  # torchdiffeq's way to say that the step size vanished
         misfits = [
-            ((path[pick, i] - target) * self._weight).abs().ravel()
-            for i, (pick, target) in enumerate(self._targets)
+            ((path[pick, i] - target) * self._weight).abs()[seen]
+            for i, (pick, target, seen) in enumerate(self._targets)
         ]
         loss = self._torch.cat(misfits).mean() + penalty * theta.abs().sum()
         return loss if self._torch.isfinite(loss) else None

@@ -6,7 +6,6 @@ import html
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +17,9 @@ from .chemistry import OPTIONS, Chemistry, ChemistryError
 from .estimation import EstimationError, normal_quantile
 from .learned import Learned, LearnedEquations, Report, make_report
 from .library import Library
+from .odenet_options import ODENetError, check_options
 from .rate_map import RatesError
-from .robust import LOSSES, check_robust, robust_choice
+from .robust import check_robust, robust_choice
 from .scaling import Scaling
 from .scoring import r_squared
 from .selection import Choice, by_bic, by_dependent_bic, by_threshold, keep_all, term_prices
@@ -33,19 +33,7 @@ if TYPE_CHECKING:
     from .rates import RateFit
 
 
-class ODENetError(ValueError):
-    """An option that cannot be used or a question asked too early; the message says the fix."""
-
-
 _ROUNDS = 5  # of choosing terms and fitting the constants inside them
-_NUMBERS = {
-    "threshold": (lambda x: 0 <= x <= 1, "a number from 0 to 1"),
-    "penalty": (lambda x: 0 <= x < np.inf, "a number of 0 or more"),
-    "level": (lambda x: 0 < x < 1, "a number above 0 and below 1"),
-    "iterations": (lambda x: x >= 1 and x % 1 == 0, "a whole number of 1 or more"),
-    "learning_rate": (lambda x: 0 < x < np.inf, "a number above 0"),
-    "seed": (lambda x: x >= 0 and x % 1 == 0, "a whole number of 0 or more"),
-}
 
 
 class ODENet:
@@ -63,12 +51,15 @@ class ODENet:
     library : Library, optional
         Candidate terms, such as ``monomials(2)``; with ``network`` not needed.
     optimizer : {"lm", "adam"}
-    selection : {"auto", "bic", "threshold"} or None
+    selection : {"auto", "bic", "stability", "l1", "threshold"} or None
         How terms are dropped. "bic": the fewest terms that explain the data (Bayesian
         information criterion; it takes the errors for independent if no covariance is
         given); "threshold": by relative size; "auto": "bic", and where the errors are not
         known with their correlation between neighbouring times as it shows in the residuals;
-        None keeps all. Adam always uses the threshold.
+        "stability": of those, what 60 % of 100 resamples keep; "l1": the best by BIC of what an
+        L1 penalty leaves as it grows; None keeps all. Adam always uses the threshold.
+    loss : {"squared", "huber", "absolute"}
+        The other two are not moved by single wrong values (Levenberg-Marquardt).
     threshold : float
         A term is dropped if coefficient times column size is below this share of the
         largest term of its equation.
@@ -90,6 +81,9 @@ class ODENet:
         with its species.
     units : mapping of variable -> unit, optional
         Shown with the coefficients; the key ``"time"`` is the unit of time.
+    hidden : sequence of str
+        Variables that take part and were not measured. Their starts are estimated unless
+        ``initial`` gives them; `report` says which coefficients the data then determine.
     level : float
         Of the intervals, which are conditional on the chosen terms.
     iterations : int, optional
@@ -102,7 +96,9 @@ class ODENet:
         Refit the terms that Adam kept by Levenberg-Marquardt, without the penalty; only then
         have they intervals.
     seed : int
-        Of Adam's random start.
+        Of Adam's random start and of the resamples.
+    device : str
+        Where Adam computes: "cpu" or "cuda".
     progress : bool
         Show a progress bar when it takes long.
 
@@ -142,6 +138,7 @@ class ODENet:
         scale_columns: bool = True,
         refit: bool = False,
         seed: int = 0,
+        device: str = "cpu",
         progress: bool = True,
     ) -> None:
         self.library, self.optimizer, self.selection = library, optimizer, selection
@@ -152,7 +149,7 @@ class ODENet:
         self.mass_action, self.units, self.hidden = mass_action, units, hidden
         self.iterations, self.learning_rate = iterations, learning_rate
         self.scale_columns, self.refit = scale_columns, refit
-        self.seed, self.progress = seed, progress
+        self.seed, self.device, self.progress = seed, device, progress
 
     # --- parameters in scikit-learn's manner -------------------------------------------------
 
@@ -182,7 +179,12 @@ class ODENet:
         ----------
         data, variables, standard_errors, covariance, initial
             One time series or a list of several (each with its own start and times): see
-            `chemnb.learning.timeseries.read_experiments`.
+            `chemnb.learning.timeseries.read_experiments`. The state at the start of each
+            experiment is estimated with the coefficients, so that its error counts like all
+            others; exact are the start of an Ensemble, one that ``initial`` gives, one whose
+            standard error is zero, and all with ``initial="exact"`` or Adam.
+        missing : bool
+            Whether NaN stands for a value that was not measured; else it is an error.
 
         Returns
         -------
@@ -196,7 +198,9 @@ class ODENet:
         ODENetError
             If an option is out of range or names an unknown equation or term.
         """
-        self._check_options()
+        check_options(self)
+        if self.optimizer == "adam" and isinstance(initial, str) and initial == "estimated":
+            raise ODENetError("initial='estimated' needs optimizer='lm'")
         experiments = read_experiments(
             data, variables, standard_errors, covariance, initial,
             estimate=self.optimizer == "lm", missing=missing, hidden=self.hidden,
@@ -296,6 +300,7 @@ class ODENet:
             problem, penalty=self.penalty, threshold=self.threshold,
             iterations=self.iterations or 3000, learning_rate=self.learning_rate,
             scale_columns=self.scale_columns, seed=self.seed, progress=self.progress,
+            device=self.device,
         )  # fmt: skip
         sizes = problem.contributions(range(len(training.theta)), training.theta)
         keep = np.flatnonzero(sizes >= self.threshold)
@@ -462,37 +467,6 @@ class ODENet:
         if not hasattr(self, "_result"):
             raise ODENetError("this ODENet has learned nothing yet; call .fit(data) first")
         return self._result
-
-    def _check_options(self) -> None:
-        if self.library is None and self.network is None:
-            raise ODENetError(
-                "no candidate terms; give a library such as monomials(2), or network="
-            )
-        if self.library is not None and not isinstance(self.library, Library):
-            raise ODENetError(f"library={self.library!r}; give a library such as monomials(2)")
-        for name, known in (
-            ("optimizer", ("lm", "adam")),
-            ("selection", ("auto", "bic", "stability", "l1", "threshold", None)),
-            ("loss", LOSSES),
-        ):
-            if getattr(self, name) not in known:
-                raise ODENetError(f"{name}={getattr(self, name)!r} is unknown; use one of {known}")
-        for name, (fits, wanted) in _NUMBERS.items():
-            value = getattr(self, name)
-            if value is None and name == "iterations":
-                continue
-            if not isinstance(value, Real) or isinstance(value, bool) or not fits(value):
-                raise ODENetError(f"{name}={value!r}; it must be {wanted}")
-        if self.optimizer == "adam" and self.selection not in ("auto", "threshold", None):
-            raise ODENetError(
-                "optimizer='adam' drops terms by threshold; use selection='threshold', or "
-                "optimizer='lm'"
-            )
-        for option in ("nonnegative", "known", "conserved", "network", "mass_action"):
-            if self.optimizer == "adam" and getattr(self, option):
-                raise ODENetError(
-                    f"{option} needs optimizer='lm'; Adam knows no bounds and no ties"
-                )
 
     @property
     def _chemistry(self) -> Chemistry:

@@ -4,59 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 import numpy as np
 
 from ..equations.polynomials import SolverError
 from .curves import CURVES, Curves
 from .estimation import (
-    Estimate,
     EstimationError,
     damped_step,
     least_squares,
     parameter_covariance,
 )
-from .scaling import Scaling, positive
+from .linearised import Fit, Linearised, compressed, expected, squares, undetermined
+from .scaling import Scaling
 from .shooting import Shooter
 from .unknowns import Unknowns
 from .windows import Residuals, Windows, can_cut, eliminate
 
 _FEWEST = 6  # points of a window
 _RANDOM_STARTS = 16
-_UNDETERMINED = 1e-7  # singular value of the sensitivities, columns of length one
 _TINY = 1e-14  # damping with which a step is a plain Gauss-Newton step
-
-
-@dataclass(frozen=True)
-class Fit(Estimate):
-    """A least-squares fit of some unknowns, and the starts (W, D) of the windows with it.
-
-    ``loose`` says which of the parameters the data do not determine.
-    """
-
-    starts: np.ndarray
-    loose: np.ndarray | None = None
-
-
-class Linearised:
-    """The trajectories as linear functions of all unknowns, near one fit; starts eliminated.
-
-    Attributes
-    ----------
-    matrix, target : ndarray (rows, unknowns), (rows,)
-        |target - matrix u| is the misfit.
-    """
-
-    def __init__(self, residuals, at: np.ndarray, starts: np.ndarray) -> None:
-        rest, self.matrix, self._steps = eliminate(residuals)
-        self.target, self._at, self._starts = rest + self.matrix @ at, at, starts
-        if not (np.all(np.isfinite(self.matrix)) and np.all(np.isfinite(self.target))):
-            raise SolverError("the sensitivities are not finite")
-
-    def starts(self, u: np.ndarray) -> np.ndarray:
-        """Return the best starts (W, D) for these values of all unknowns."""
-        return self._starts + self._steps(u - self._at)
 
 
 class TrajectoryProblem:
@@ -200,11 +167,11 @@ class TrajectoryProblem:
         if not (np.all(np.isfinite(values)) and np.all(np.isfinite(slopes))):
             raise SolverError("the prediction is not finite")
         if start_slopes.shape[-1]:
-            counts = np.diff(self.windows.first)
-            free = np.repeat(self.windows.free, counts, axis=0)
-            start_slopes = np.where(free[:, None, :], start_slopes, 0.0)
+            if not self.windows.free.all():
+                free = np.repeat(self.windows.free, np.diff(self.windows.first), axis=0)
+                start_slopes = np.where(free[:, None, :], start_slopes, 0.0)
         else:
-            start_slopes = np.zeros((*values.shape, self.variables))
+            start_slopes = np.broadcast_to(0.0, (*values.shape, self.variables))
         return self.windows.residuals(values, slopes, start_slopes)
 
     def _shooter(self, chosen: tuple[int, ...]) -> Shooter:
@@ -251,22 +218,22 @@ class TrajectoryProblem:
             residuals = self.solve(chosen, u, starts)
         except SolverError as error:
             raise EstimationError(f"the model cannot be solved at its start: {error}") from None
-        loss, damping, converged, used = _loss(residuals), 1e-4, False, 0
+        loss, damping, converged, used = squares(residuals), 1e-4, False, 0
         for used in range(1, iterations + 1):  # noqa: B007 (the verdict reads it)
             rest, slopes, steps = eliminate(residuals, max(damping, _TINY))
-            rest, slopes = _compressed(rest, slopes)
+            rest, slopes = compressed(rest, slopes)
             step = damped_step(slopes, rest, u, damping, bounds) if len(u) else u
             ahead = steps(step)
             scale = np.linalg.norm(slopes, axis=0)
             moved = np.linalg.norm(scale * step)
-            gain = loss - _expected(residuals, step, ahead)
+            gain = loss - expected(residuals, step, ahead)
             small = moved <= 1e-9 * (np.linalg.norm(scale * u) + 1e-9)
             if small and gain <= 1e-9 * loss or gain <= 1e-13 * loss:
                 converged = True
                 break
             try:
                 trial = self.solve(chosen, u + step, starts + ahead)
-                lower = _loss(trial)
+                lower = squares(trial)
             except SolverError:
                 lower = np.inf
             if not lower <= loss * (1 + 1e-12):
@@ -288,8 +255,8 @@ class TrajectoryProblem:
         _, slopes, _ = eliminate(residuals)
         count = self.observations
         if len(u):
-            _, slopes = _compressed(np.zeros(len(slopes)), slopes)
-            covariance, loose = parameter_covariance(slopes, u, bounds), _loose(slopes)
+            _, slopes = compressed(np.zeros(len(slopes)), slopes)
+            covariance, loose = parameter_covariance(slopes, u, bounds), undetermined(slopes)
         else:
             covariance, loose = np.zeros((0, 0)), np.zeros(0, dtype=bool)
         if not self.absolute:
@@ -400,33 +367,3 @@ class TrajectoryProblem:
             curves = Curves(self.scaling, curve, weights)
             self._curves[curve] = curves, curves.integrals(self.library)
         return self._curves[curve]
-
-
-def _loose(slopes: np.ndarray) -> np.ndarray:
-    """Return which parameters can be moved without moving the solution: bool (P,)."""
-    size = positive(np.linalg.norm(slopes, axis=0))
-    _, values, right = np.linalg.svd(slopes / size)
-    weak = right[values <= _UNDETERMINED * values.max(initial=0.0)]
-    still = np.linalg.norm(slopes, axis=0) <= 1e-12 * size.max()
-    return still | (np.abs(weak) > 1e-3).any(axis=0)
-
-
-def _loss(residuals) -> float:
-    loss = float(np.sum(residuals.rest**2))
-    return loss if np.isfinite(loss) else np.inf
-
-
-def _expected(residuals, step, ahead) -> float:
-    """Return the loss after a step if the solution were linear."""
-    left = residuals.rest - residuals.slopes @ step
-    left = left - (residuals.start_slopes @ ahead[:, :, None])[:, :, 0]
-    return float(np.sum(left**2))
-
-
-def _compressed(rest: np.ndarray, slopes: np.ndarray):
-    """Return a linear least-squares problem of as many rows as columns with the same solution."""
-    width = slopes.shape[1]
-    if len(rest) <= 2 * width + 1:
-        return rest, slopes
-    triangle = np.linalg.qr(np.concatenate([slopes, rest[:, None]], axis=1), mode="r")
-    return triangle[:width, -1], triangle[:width, :width]

@@ -112,6 +112,7 @@ class Windows:
         place = [w * self._height + np.arange(count) for w, count in enumerate(counts)]
         self._place = np.concatenate(place)
         self._weights = None if self._whiteners else np.concatenate(weights)
+        self._full = self._weights is not None and self._used.all() and len(set(counts)) == 1
         self._split = np.cumsum([len(part) for part in data])[:-1]
 
     def _diagonal(self, e: Experiment, points) -> np.ndarray | None:
@@ -127,6 +128,14 @@ class Windows:
     def residuals(self, values, slopes, start_slopes) -> Residuals:
         """Return what is left of the data, window by window, rows of zeros at the ends."""
         width = slopes.shape[-1]
+        if self._full:
+            # nothing is missing: the tables have their shape already
+            shape, weights = (len(self), self._height), self._weights.reshape(len(self), -1)
+            return Residuals(
+                (self.data - values.ravel()).reshape(shape) * weights,
+                slopes.reshape(*shape, width) * weights[:, :, None],
+                start_slopes.reshape(*shape, -1) * weights[:, :, None],
+            )
         rest = self.data - values.ravel()[self._used]
         stack = np.concatenate([
             rest[:, None],
