@@ -17,6 +17,7 @@ from .equations.symbolic import (
 from .learning.estimation import EstimationError
 from .learning.library import LibraryError, monomials
 from .learning.likelihood import HistogramFit, fit_histograms
+from .learning.noise import UncertaintyError
 from .learning.odenet import ODENet, ODENetError
 from .learning.own_terms import free, hill, own
 from .learning.rate_map import RatesError, rate_map
@@ -92,6 +93,7 @@ __all__ = [
     "StationaryDistribution",
     "TimeScaleError",
     "TimeScales",
+    "UncertaintyError",
     "coefficient_sensitivity",
     "derivative_correlations",
     "elementary_reactions",

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from ..networks.expressions import listing
-from .estimation import normal_quantile
 from .library import Library, state_symbols
+from .noise import reach
 from .selection import Choice
 from .timeseries import check_times, read_initial
 from .trajectories import Fit, TrajectoryProblem
@@ -189,6 +189,11 @@ class Learned:
             errors[loose, loose] = np.inf
         return errors
 
+    def reach(self, level: float) -> np.ndarray:
+        """How many standard errors the interval of each chosen unknown reaches."""
+        freedom = np.inf if self.fit.freedom is None else self.fit.freedom
+        return np.broadcast_to(reach(level, freedom), len(self.chosen))
+
     def unknowns(self, level: float):
         """What was fitted, in the user's units: value, standard error, interval, kept."""
         import pandas as pd
@@ -198,14 +203,14 @@ class Learned:
         errors = np.sqrt(np.clip(np.diag(self.scaled_errors), 0.0, None)) * unit
         if self.fit.loose is not None:
             errors[self.fit.loose] = np.inf
-        reach = normal_quantile(level)
+        limits = self.reach(level)
         table = pd.DataFrame(
             {"value": 0.0, "standard error": np.nan, "lower": np.nan, "upper": np.nan,
              "kept": False},
             index=pd.Index(self.problem.unknowns.names, name="unknown"),
         )  # fmt: skip
-        for place, value, error in zip(self.chosen, values, errors, strict=True):
-            table.iloc[place] = [value, error, value - reach * error, value + reach * error, True]
+        for place, value, error, far in zip(self.chosen, values, errors, limits, strict=True):
+            table.iloc[place] = [value, error, value - far * error, value + far * error, True]
         return table
 
     def support_path(self):
@@ -242,10 +247,11 @@ class Learned:
 
         names, labels = self.library.names, self.library.labels
         errors = np.sqrt(np.clip(np.diag(self.errors), 0.0, None))
-        reach = normal_quantile(level)
+        tied = self.problem.tie[np.ix_(self._kept, self.chosen)] != 0
+        limits = np.where(tied, self.reach(level), 0.0).max(axis=1, initial=0.0)
         known = {
-            pair: (value, error, value - reach * error, value + reach * error, True)
-            for pair, value, error in zip(self.pairs, self.values, errors, strict=True)
+            pair: (value, error, value - far * error, value + far * error, True)
+            for pair, value, error, far in zip(self.pairs, self.values, errors, limits, strict=True)
         }
         nothing = (0.0, np.nan, np.nan, np.nan, False)
         rows = [

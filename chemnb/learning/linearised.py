@@ -18,11 +18,13 @@ _UNDETERMINED = 1e-6  # singular value of the sensitivities, columns of length o
 class Fit(Estimate):
     """A least-squares fit of some unknowns, and the starts (W, D) of the windows with it.
 
-    ``loose`` says which of the parameters the data do not determine.
+    ``loose`` says which of the parameters the data do not determine, ``freedom`` how well their
+    errors are known: degrees of freedom, None where the errors of the data were given.
     """
 
     starts: np.ndarray
     loose: np.ndarray | None = None
+    freedom: np.ndarray | None = None
 
 
 class Linearised:

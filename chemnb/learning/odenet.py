@@ -17,6 +17,7 @@ from .chemistry import OPTIONS, Chemistry, ChemistryError
 from .estimation import EstimationError, normal_quantile
 from .learned import Learned, LearnedEquations, Report, make_report
 from .library import Library
+from .noise import with_noise
 from .odenet_options import ODENetError, check_options
 from .rate_map import RatesError
 from .robust import check_robust, robust_choice
@@ -30,6 +31,9 @@ from .units import UnitError, coefficient_units
 from .unknowns import Unknowns
 
 if TYPE_CHECKING:
+    from .bootstrap import Bootstrap
+    from .identifiability import Identifiability
+    from .profile import Profile
     from .rates import RateFit
 
 
@@ -267,7 +271,7 @@ class ODENet:
 
             try:
                 if self.loss == "squared":
-                    return self._choose(problem, on_step)
+                    return with_noise(self._choose(problem, on_step))
                 return robust_choice(problem, self.loss, lambda p: self._choose(p, on_step))
             except EstimationError as error:
                 count = len(problem.unknowns)
@@ -400,6 +404,107 @@ class ODENet:
         penalised in proportion to what it does, not to its bare coefficient.
         """
         return self._fitted.support_path()
+
+    # --- how sure ------------------------------------------------------------------------------
+
+    def bootstrap(
+        self, resamples: int = 200, *, method: str = "auto", selection: bool = False,
+        seed: int = 0, workers: int = 1,
+    ) -> Bootstrap:  # fmt: skip
+        """Return intervals from fits to resampled data.
+
+        Parameters
+        ----------
+        resamples : int
+            20 or more; a few hundred for intervals.
+        method : {"auto", "parametric", "residuals", "experiments"}
+            "parametric": errors drawn from their covariance around the fitted solution;
+            "residuals": what the fit leaves, drawn again; "experiments": whole experiments,
+            five or more; "auto": "parametric" where the errors are known, else "residuals".
+        selection : bool
+            Choose the terms anew in every resample (by BIC, near the fit): ``share`` then says
+            how often each survives, and a dropped term counts as zero.
+        seed : int
+        workers : int
+            Threads; the numbers do not depend on it.
+
+        Raises
+        ------
+        UncertaintyError
+            If the method does not fit the data, or the fit has no minimum to look around.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from chemnb.learning.library import monomials
+        >>> times, rng = np.linspace(0, 4, 9), np.random.default_rng(0)
+        >>> noisy = np.exp(-0.5 * times) + 0.01 * rng.standard_normal(9)
+        >>> model = ODENet(monomials(1)).fit((times, noisy), variables=["A"])
+        >>> found = model.bootstrap(50)
+        >>> list(found.coefficients.columns)
+        ['equation', 'term', 'value', 'standard error', 'lower', 'upper']
+        """
+        from .bootstrap import bootstrap
+
+        return bootstrap(
+            self._fitted, resamples, method=method, selection=selection, loss=self.loss,
+            seed=seed, level=self.level, workers=workers, progress=self.progress,
+        )  # fmt: skip
+
+    def identifiability(self) -> Identifiability:
+        """Return which coefficients, and combinations of them, the data determine.
+
+        Where some are not, it says which change of them leaves the solution as it is, and from
+        which starting state a further experiment would help.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from chemnb.learning.library import monomials
+        >>> times, rng = np.linspace(0, 4, 9), np.random.default_rng(0)
+        >>> noisy = np.exp(-0.5 * times) + 0.01 * rng.standard_normal(9)
+        >>> model = ODENet(monomials(1)).fit((times, noisy), variables=["A"])
+        >>> model.identifiability().determined
+        True
+        """
+        from .identifiability import identifiability
+
+        return identifiability(self._fitted, self.level)
+
+    def profile(self, *target: str, points=21) -> Profile:
+        """Return chi-square along one coefficient, all others fitted again at every point.
+
+        Its interval is where chi-square stays within the likelihood-ratio limit; a profile
+        that never reaches the limit is called not determined.
+
+        Parameters
+        ----------
+        target : str
+            Equation and term, such as ``profile("A", "A^2")``, or the name of a rate constant.
+        points : int or sequence of float
+            How many values to show around the interval, or which.
+
+        Raises
+        ------
+        UncertaintyError
+            If there is no such kept coefficient, or the fit has no minimum to look around.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from chemnb.learning.library import monomials
+        >>> times, rng = np.linspace(0, 4, 9), np.random.default_rng(0)
+        >>> noisy = np.exp(-0.5 * times) + 0.01 * rng.standard_normal(9)
+        >>> model = ODENet(monomials(1)).fit((times, noisy), variables=["A"])
+        >>> found = model.profile("A", "A", points=5)
+        >>> found.determined, len(found.table)
+        (True, 5)
+        """
+        from .profile import profile
+
+        return profile(self._fitted, target, points, self.level, self.iterations or 60)
+
+    # --- use ---------------------------------------------------------------------------------
 
     def equations(self, digits: int = 4) -> LearnedEquations:
         """Return the learned equations as SymPy equations with rounded coefficients."""

@@ -187,7 +187,7 @@ def _is_suspicious(choice: Choice) -> bool:
     """Whether a fit seems to have ended far from the best: it leaves a pattern in time."""
     if not choice.estimate.converged:
         return True
-    return not choice.problem.absolute and _independent(choice.problem, choice) < _PATTERN
+    return not choice.problem.absolute and independent(choice.problem, choice) < _PATTERN
 
 
 def _others(search: Search) -> list[frozenset[int]]:
@@ -216,7 +216,7 @@ def by_dependent_bic(
     known = 1.0
     for _ in range(_ROUNDS):
         _, estimate, path, problem = choice
-        share = _independent(problem, choice)
+        share = independent(problem, choice)
         if share >= 0.9 * known:
             return choice
         known = share
@@ -227,7 +227,7 @@ def by_dependent_bic(
     return choice
 
 
-def _independent(problem: TrajectoryProblem, choice: Choice) -> float:
+def independent(problem: TrajectoryProblem, choice: Choice) -> float:
     """Return the share of independent data, from the correlation of neighbouring residuals."""
     fit = choice.estimate
     if fit.chi_square <= FINEST**2 * fit.observations:

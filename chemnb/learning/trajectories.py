@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from copy import copy
 
 import numpy as np
 
@@ -84,6 +85,27 @@ class TrajectoryProblem:
     def weighted(self, weights) -> TrajectoryProblem:
         """Return the same problem with other factors on the weights, one (T * D,) an experiment."""
         return TrajectoryProblem(self.scaling, self.unknowns, pieces=self.pieces, weights=weights)
+
+    def resampled(self, experiments, picks=None) -> TrajectoryProblem:
+        """Return the problem of other data in the same units; ``picks`` says whose they replace."""
+        picks = range(len(experiments)) if picks is None else picks
+        pieces, weights = (
+            None if given is None else [given[k] for k in picks]
+            for given in (self.pieces, self.factor_weights)
+        )
+        scaling = copy(self.scaling)
+        scaling.experiments = list(experiments)
+        return TrajectoryProblem(scaling, self.unknowns, pieces=pieces, weights=weights)
+
+    def solutions(self, chosen: Sequence[int], fit: Fit) -> list[np.ndarray]:
+        """Return the fitted values, one (T, D) an experiment, in the user's units."""
+        windows, shooter = self.windows, self._shooter(tuple(chosen))
+        values, _, _ = shooter(fit.parameters, fit.starts, windows.first, windows.times, False)
+        tables = [np.empty_like(e.values) for e in self.experiments]
+        parts = np.split(values * self.scaling.scale, windows.first[1:-1])
+        for k, points, part in zip(windows.experiment, windows.points, parts, strict=True):
+            tables[k][points] = part
+        return tables
 
     def ladder(self) -> list[TrajectoryProblem]:
         """Return the problem in short windows first, then in ever longer ones, at last whole.
