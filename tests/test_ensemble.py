@@ -20,6 +20,7 @@ from chemnb.sampling.ensemble import Ensemble, EnsembleError
 from chemnb.sampling.ensemble_io import load_ensemble
 from chemnb.sampling.gillespie import sample
 from chemnb.sampling.simulator import SimulationError
+from chemnb.sampling.tallies import sums_of
 
 PAIR = ReactionNetwork("A <-> B ; 1, 1")
 BIRTH_DEATH = ReactionNetwork("0 -> A ; 4 \n A -> 0 ; 0.5")
@@ -601,3 +602,20 @@ def test_every_moment_is_named_once(n_species, order):
     for kind in ("central", "raw"):
         labels = moment_labels([f"S{i}" for i in range(n_species)], order, kind)
         assert len(set(labels)) == len(indices)
+
+
+def test_sums_by_kernel_are_those_of_whole_numbers():
+    """One pass of compiled code, a product of matrices and Python's integers give the same sums."""
+    import chemnb._kernels.lanes  # noqa: F401  without kernels in memory there is only one way
+
+    random = np.random.default_rng(1)
+    for species, largest in ((1, 50), (3, 10**4), (16, 9), (17, 9), (3, 10**9)):
+        counts = random.integers(-largest, largest, size=(3000, 4, species))
+        exact = counts.astype(object)
+        products = np.array([exact[:, t].T @ exact[:, t] for t in range(4)])
+        parts = [sums_of(part) for part in np.split(counts, 3)]
+        for found in (sums_of(counts), [a + b + c for a, b, c in zip(*parts, strict=True)]):
+            sums, squares = found
+            assert np.array_equal(sums, exact.sum(axis=0))
+            assert np.array_equal(squares, products)
+            assert all(type(value) is int for value in squares.ravel()[:3])

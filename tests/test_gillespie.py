@@ -1,6 +1,7 @@
 """Exact sampling: the law against exact solutions, one result for a seed, and every bad input."""
 
 import math
+import os
 import subprocess
 import sys
 from functools import cache
@@ -362,6 +363,25 @@ def test_lanes_do_not_matter(name):
             assert np.array_equal(found, expected)
 
 
+def test_the_width_of_a_pack_does_not_matter(tmp_path):
+    """Code for a processor of any make has narrow packs, and the same bits."""
+    program = """if True:
+        import chemnb as cn
+        from chemnb._kernels.lanes import WIDTH
+        from chemnb.sampling.simulator import Simulator
+        net = cn.ReactionNetwork("2 A <-> B ; 0.2, 3 \\n B -> 0 ; law: 9*B/(1 + A)")
+        print(WIDTH, Simulator(net, [9, 0], [0, 0.3, 2.5], seed=7).run(5, 150, lanes=48).ended.sum())
+    """
+    plain = Simulator(
+        ReactionNetwork("2 A <-> B ; 0.2, 3 \n B -> 0 ; law: 9*B/(1 + A)"), [9, 0], [0, 0.3, 2.5], 7
+    ).run(5, 150, lanes=1)
+    own = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | own, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["16", repr(float(plain.ended.sum()))], done.stderr
+
+
 @pytest.mark.parametrize("name", sorted(LOCKSTEP.keys() - {"rate laws"}))
 def test_the_first_answer_has_the_same_bits(name):
     net, start = LOCKSTEP[name]
@@ -379,11 +399,22 @@ def test_a_first_answer_needs_no_numba():
     program = (
         "import sys, chemnb as cn; net = cn.ReactionNetwork('A -> 0 ; 1'); "
         "first = cn.sample(net, [9], [0, 1, 9], 200, seed=3, keep=300); "
-        "assert 'numba' not in sys.modules; "
+        "assert 'Var(A)' in first._repr_html_(); "
+        "assert not {'numba', 'xarray', 'pandas'} & sys.modules.keys(); "
         "from chemnb.sampling.simulator import Simulator; Simulator(net, [9], [1.0], 3).run(256, 5); "
         "assert 'chemnb._kernels.direct' in sys.modules; "  # only the very first runs do without
         "again = cn.sample(net, [9], [0, 1, 9], 200, seed=3, keep=300); "
         "assert (first.paths == again.paths).all()"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_long_job_starts_with_the_kernels():
+    program = (
+        "import sys, chemnb as cn; net = cn.ReactionNetwork('A -> 0 ; 1'); "
+        "cn.sample(net, [9], [0, 1, 9], 5000, seed=3); "
+        "assert 'chemnb._kernels.lanes' in sys.modules; "
+        "assert 'chemnb.sampling.first_answer' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
 

@@ -30,7 +30,8 @@ from .network import (
     propensity,
     record,
 )
-from .random import TINY, _bits, draw, stream, uniform, waiting_time
+from .packs import bits_of
+from .random import TINY, draw, stream, uniform, waiting_time
 
 _LANES = 16  # known to the compiler, which fills vector registers with them
 _EXPONENTS = 2048  # groups are numbered by the exponent's bits: 0 is zero, 2047 is no number
@@ -139,7 +140,7 @@ def _begin(n, a, members, place, lane, window, begin, sums, weights, scale, shif
     low, high = _NO_NUMBER, 1
     for j in range(n_reactions):
         a[j] = _value(j, n, 0.0, rates, form, tables, stack)
-        exponent = _exponent(_bits(a[j]))
+        exponent = _exponent(bits_of(a[j]))
         if exponent == _NO_NUMBER:
             return j
         if exponent != _ZERO:
@@ -149,7 +150,7 @@ def _begin(n, a, members, place, lane, window, begin, sums, weights, scale, shif
     for s in range(low - 1, high + 2):
         begin[s, lane], sums[s, lane] = 0, 0
     for j in range(n_reactions):
-        bits = _bits(a[j])
+        bits = bits_of(a[j])
         s = max(low - 1, _exponent(bits))
         begin[s, lane] += 1
         sums[s, lane] += _mantissa(bits, shift)
@@ -159,7 +160,7 @@ def _begin(n, a, members, place, lane, window, begin, sums, weights, scale, shif
         begin[s, lane] = total
         weights[s, lane] = sums[s, lane] * scale[s]
     for j in range(n_reactions - 1, -1, -1):
-        s = max(low - 1, _exponent(_bits(a[j])))
+        s = max(low - 1, _exponent(bits_of(a[j])))
         begin[s, lane] -= 1
         place[j] = begin[s, lane]
         members[place[j]] = j
@@ -205,7 +206,7 @@ def _choose(busy, active, tries, group, state, a, members, begin, shift, chosen,
             count = np.uint64(begin[group[lane] + 1, lane] - first)
             which, rest = _product(tries[lane], count)
             j = members[lane, np.uint64(first) + which]
-            limit = _mantissa(_bits(a[lane, j]), shift)
+            limit = _mantissa(bits_of(a[lane, j]), shift)
             chosen[lane] = j
             left[refused] = lane
             refused += np.int64(rest >> (np.uint64(11) + shift)) >= limit
@@ -235,9 +236,9 @@ def _update(
     """Compute what a reaction has changed; return a reaction without propensity, or -1."""
     for c in range(affected_start[chosen], affected_start[chosen + 1]):
         j = affected[c]
-        old = _bits(a[j])
+        old = bits_of(a[j])
         a[j] = _value(j, n, t, rates, form, tables, stack)
-        new = _bits(a[j])
+        new = bits_of(a[j])
         old_group, new_group = _exponent(old), _exponent(new)
         if old_group == new_group:
             sums[new_group, lane] += _mantissa(new, shift) - _mantissa(old, shift)

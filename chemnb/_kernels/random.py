@@ -5,12 +5,10 @@ doi:10.1145/3460772; SplitMix64 as they recommend for seeding. Only arithmetic t
 processor rounds alike, without branches: the same bits alone and in lockstep.
 """
 
-import llvmlite.ir
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 
-from .compiled import compiled
+from .compiled import compiled, inlined
+from .packs import bits_of, float_of
 
 TINY = 1e-290  # a total propensity below this counts as zero
 
@@ -24,26 +22,6 @@ _ROOT_HALF = np.uint64(0x3FE6A09E667F3BCD)  # the bits of sqrt(1/2)
 _SHIFT = np.uint64(64 << 52)
 _INTEGER = np.uint64(0x4330000000000000)  # the bits of 2^52: its last bits count whole numbers
 _LN2 = 0.6931471805599453
-
-
-@intrinsic
-def _bits(typing_context, x):
-    """Return the bits of a float as a whole number."""
-
-    def build(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], llvmlite.ir.IntType(64))
-
-    return types.uint64(types.float64), build
-
-
-@intrinsic
-def _float(typing_context, x):
-    """Return the float that has these bits."""
-
-    def build(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], llvmlite.ir.DoubleType())
-
-    return types.float64(types.uint64), build
 
 
 @compiled()
@@ -67,38 +45,38 @@ def stream(seed, index):
     return s0, s1, s2, s3
 
 
-@compiled()
+@inlined()
 def draw(s0, s1, s2, s3):
     """Return 64 random bits and the next state of the stream."""
     total = s0 + s3
     result = ((total << np.uint64(23)) | (total >> np.uint64(41))) + s0
     shifted = s1 << np.uint64(17)
-    s2 ^= s0
-    s3 ^= s1
-    s1 ^= s2
-    s0 ^= s3
-    s2 ^= shifted
+    s2 = s2 ^ s0
+    s3 = s3 ^ s1
+    s1 = s1 ^ s2
+    s0 = s0 ^ s3
+    s2 = s2 ^ shifted
     s3 = (s3 << np.uint64(45)) | (s3 >> np.uint64(19))
     return result, s0, s1, s2, s3
 
 
-@compiled()
+@inlined()
 def uniform(random_bits):
     """Return one of the 2^52 numbers (k + 1/2)/2^52: never 0, never 1, symmetric."""
-    return _float((random_bits >> np.uint64(12)) | _ONE) - _BELOW_ONE
+    return float_of((random_bits >> np.uint64(12)) | _ONE) - _BELOW_ONE
 
 
-@compiled()
+@inlined()
 def waiting_time(u, total):
     """Return -log(u)/total to 1e-15, for 0 < u < 1; nan if ``total`` is 0 or not finite.
 
     log(2^e m) = e log 2 + 2 artanh((m - 1)/(m + 1)) with m near 1 and the polynomial of fdlibm
     (Sun Microsystems, e_log.c). Division is what costs most, so that the two share one.
     """
-    shifted = _bits(u) - _ROOT_HALF + _SHIFT
+    shifted = bits_of(u) - _ROOT_HALF + _SHIFT
     exponent = shifted >> np.uint64(52)
-    e = _float(exponent | _INTEGER) - (2.0**52 + 64.0)
-    m = _float(_bits(u) - (exponent << np.uint64(52)) + _SHIFT)
+    e = float_of(exponent | _INTEGER) - (2.0**52 + 64.0)
+    m = float_of(bits_of(u) - (exponent << np.uint64(52)) + _SHIFT)
     scale = 1.0 / ((m + 1.0) * total)
     s = (m - 1.0) * total * scale
     z = s * s

@@ -12,6 +12,7 @@ BLOCK_BYTES = 32 * 2**20
 FIRST_BLOCK = 256
 SECONDS_PER_BLOCK = 0.2
 _SMALLEST_SHARE, _FEWEST_RUNS = 64, 256
+_LANES = 64  # runs that are simulated together: a block of 65 would take as long as one of 128
 _PATIENCE = 0.1  # seconds between looks for the interrupt key
 
 
@@ -55,6 +56,7 @@ def in_blocks(
             # never so few that lanes stay empty; long blocks can be interrupted, too
             wanted = max(_FEWEST_RUNS, pace * SECONDS_PER_BLOCK)
             block = int(min(largest, wanted, 4 * max(block, size)))
+            block -= block % _LANES if block > _LANES else 0
             yield result
     except BaseException:
         interrupt()

@@ -58,8 +58,8 @@ class Ensemble(Record):
 
     def mean(self):
         """Return the mean counts, DataArray (time, species); Eq. 6 times the volume."""
-        values = (self._sums / self.runs).astype(float)
-        return self._array(values, {"time": self.times, "species": list(self.network.species)})
+        coords = {"time": self.times, "species": list(self.network.species)}
+        return self._array(self._means(), coords)
 
     def covariance(self):
         """Return the covariances of the counts, DataArray (time, species, species_2)."""
@@ -94,8 +94,7 @@ class Ensemble(Record):
         ('M[A^3]', 5)
         """
         indices = read_moments(which, self.network.species)
-        columns = [self._moment(index, kind) for index in indices]
-        return self._array(np.stack(columns, axis=1), self._moment_coords(indices, kind))
+        return self._array(self._moments(indices, kind), self._moment_coords(indices, kind))
 
     def standard_error(self, which: int | str | Sequence[str] = 2, kind: str = "central"):
         """Return the standard errors of `moments`, DataArray (time, moment).
@@ -104,12 +103,7 @@ class Ensemble(Record):
         runs kept whole otherwise.
         """
         indices = read_moments(which, self.network.species)
-        try:
-            spread = [self._spread(index, kind) for index in indices]
-            variance = np.maximum(np.stack(spread, axis=1), 0)
-        except KeyError:
-            variance = (self._influences(indices, kind) ** 2).mean(axis=0)
-        return self._array(np.sqrt(variance / self.runs), self._moment_coords(indices, kind))
+        return self._array(self._errors(indices, kind), self._moment_coords(indices, kind))
 
     def path_covariance(self, which: int | str | Sequence[str] = 2, kind: str = "central"):
         """Return the covariance of the errors of `moments`, at all times jointly.
@@ -211,12 +205,14 @@ class Ensemble(Record):
     def _repr_html_(self) -> str:
         if self.runs < 2 or not self._kept:
             return f"<p>{html.escape(repr(self))}</p>"
-        last = self.moments().isel(time=-1)
-        error = self.standard_error().isel(time=-1)
+        # plain arrays: a first look does not wait for the import of xarray
+        indices = read_moments(2, self.network.species)
+        names = self._moment_coords(indices, "central")["moment"]
+        last, error = (table(indices, "central")[-1] for table in (self._moments, self._errors))
         rows = "".join(
             f"<tr><td style='text-align:left'>{html.escape(str(name))}</td>"
             f"<td>{value:.5g}</td><td>{e:.2g}</td></tr>"
-            for name, value, e in zip(last.moment.values, last.values, error.values, strict=True)
+            for name, value, e in zip(names, last, error, strict=True)
         )
         head = "<tr><th></th><th>value</th><th>standard error</th></tr>"
         return (
@@ -242,6 +238,20 @@ class Ensemble(Record):
         if len(picks) == 1:
             return self._sums[:, picks[0]]
         return self._products[:, picks[0], picks[1]] if len(picks) == 2 else self._powers[index]
+
+    def _means(self) -> np.ndarray:
+        return (self._sums / self.runs).astype(float)
+
+    def _moments(self, indices, kind: str) -> np.ndarray:
+        return np.stack([self._moment(index, kind) for index in indices], axis=1)
+
+    def _errors(self, indices, kind: str) -> np.ndarray:
+        try:
+            spread = [self._spread(index, kind) for index in indices]
+            variance = np.maximum(np.stack(spread, axis=1), 0)
+        except KeyError:
+            variance = (self._influences(indices, kind) ** 2).mean(axis=0)
+        return np.sqrt(variance / self.runs)
 
     def _moment(self, index: tuple[int, ...], kind: str) -> np.ndarray:
         try:
@@ -299,7 +309,7 @@ class Ensemble(Record):
     def _influences(self, indices, kind: str) -> np.ndarray:
         """Return what each kept run adds to the error of each moment: (runs, times, moments)."""
         kept = self._kept_runs()
-        deviations = kept - self.mean().values
+        deviations = kept - self._means()
         columns = []
         for index in indices:
             base = kept.astype(float) if kind == "raw" else deviations

@@ -139,7 +139,7 @@ def sample(
         device, method = check_device(device, threads), "direct" if method == "auto" else method
     simulator = Simulator(
         network, start, times, seed, method=method, stop=check_stop(stop, network),
-        max_events=check_whole(max_events, "max_events", 1),
+        max_events=check_whole(max_events, "max_events", 1), job=runs,
     )  # fmt: skip
     ensemble = Ensemble(
         network, start, times, seed, keep=check_keep(keep, 8 * len(times) * len(start)),
@@ -218,6 +218,7 @@ def first_passage(
     simulator = Simulator(
         network, check_start(network, initial), until, check_seed(seed), method=method,
         stop=check_stop(stop, network), max_events=check_whole(max_events, "max_events", 1),
+        job=runs,
     )  # fmt: skip
     blocks = [b[1:] for b in _blocks(simulator, runs, threads, progress)]
     _, ended, final, stopped = (np.concatenate(column) for column in zip(*blocks, strict=True))

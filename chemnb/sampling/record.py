@@ -17,6 +17,7 @@ from .tallies import (
     needed_powers,
     power_sum,
     room_for,
+    sums_of,
 )
 
 
@@ -87,19 +88,11 @@ class Record:
         if self._joined is not None:
             raise EnsembleError("merged ensembles take no further runs; sample and merge them")
         self.is_whole = False
-        by_time = counts.transpose(1, 2, 0)
-        # floats add and multiply whole numbers exactly as long as the result is below 2^53
-        if float(np.abs(counts).max(initial=0)) ** 2 * max(len(counts), 1) < 2.0**53:
-            exact = by_time.astype(float)
-            products = exact @ exact.transpose(0, 2, 1)
-            self._sums += exact.sum(axis=2).astype(np.int64).astype(object)
-            self._products += products.astype(np.int64).astype(object)
-        else:
-            exact = by_time.astype(object)
-            self._sums += exact.sum(axis=2)
-            self._products += np.array([table @ table.T for table in exact])
+        sums, products = sums_of(counts)
+        self._sums += sums
+        self._products += products
         if self._powers and len(counts):
-            rows = np.ascontiguousarray(by_time)
+            rows = np.ascontiguousarray(counts.transpose(1, 2, 0))
             for power, total in self._powers.items():
                 total += power_sum(rows, power)
         missing = self._keep - sum(len(block) for block in self._kept)

@@ -13,6 +13,7 @@ from ..networks.network import ReactionNetwork
 from ..networks.programs import no_program, program_of
 from ..networks.reactions import Reaction
 from ..networks.tables import Control, Tables, reaction_tables
+from .tallies import has_kernels
 
 METHODS = ("auto", "direct", "first-reaction", "next-reaction", "tree", "composition-rejection")
 _KERNELS = {
@@ -24,8 +25,8 @@ _KERNELS = {
 }
 # an event costs a sum over all reactions or a search for each reaction that it changes
 _SEARCH, _SEARCHES = 50, 12  # in reactions summed up: for the event, and for each one changed
-_LANES, _MANY_LANES, _RUNS_FOR_MANY = 128, 256, 4096
-_FEWEST_FOR_LANES = 64  # runs; fewer leave lanes empty
+_LANES = 64  # of one processor's vector registers: more were not faster
+_FEWEST_FOR_LANES = 16  # runs; fewer leave too many lanes empty
 _FEW_RUNS, _FEW_STEPS = 256, 2000  # what NumPy does within half a second
 _FIRST_LOG = 1 << 12
 
@@ -71,6 +72,8 @@ class Simulator:
     method : one of `METHODS`
     max_events : int
     stop : Condition, optional
+    job : int, optional
+        How many runs will be wanted in all, if that is known: a small job does without Numba.
 
     Attributes
     ----------
@@ -91,9 +94,11 @@ class Simulator:
     def __init__(
         self, network: ReactionNetwork, start, times, seed: int, *,
         method: str = "auto", max_events: int = 10**8, stop: Condition | None = None,
+        job: int | None = None,
     ) -> None:  # fmt: skip
         self.network, self.seed, self.max_events, self.stop = network, seed, max_events, stop
         self.start, self.times = np.asarray(start, dtype=float), np.asarray(times, dtype=float)
+        self._job = job
         self._tables = reaction_tables(network)
         self.method = choose_method(network, method, self._tables)
         self.run_bytes = 8 * (len(self.times) + 2) * len(self.start) + 48
@@ -107,8 +112,9 @@ class Simulator:
         Parameters
         ----------
         lanes : int, optional
-            How many runs side by side (direct method); 1 is one after the other. The default is
-            what is fastest. The result does not depend on it.
+            How many runs side by side (direct method), rounded up to whole packs of vector
+            registers; 1 is one after the other. The default is what is fastest. The result does
+            not depend on it.
 
         Raises
         ------
@@ -133,8 +139,9 @@ class Simulator:
             from .._kernels.network import REPLAY
 
             lockstep.run_block(
-                *arrays, self.times, first, self.seed, self.start, self._tables,
-                self._control(), lanes,
+                *arrays, self.times, first, self.seed, self.start, self._tables, self._control(),
+                lockstep.plan(self.network.stoichiometry, self._tables),
+                -(-min(lanes, size) // lockstep.WIDTH),
             )  # fmt: skip
             again = np.flatnonzero(report[:, 0] == REPLAY)
         else:
@@ -178,8 +185,9 @@ class Simulator:
 
     def _first_answer(self, first: int, size: int) -> Runs | None:
         """Return the first few runs without Numba, whose import and compiling take seconds."""
-        ready = "chemnb._kernels.direct" in sys.modules or first + size > _FEW_RUNS
-        if ready or not self._can_lockstep or not self.network.is_mass_action:
+        if not self._is_small(first, size) or has_kernels():
+            return None
+        if not self._can_lockstep or not self.network.is_mass_action:
             return None
         from .first_answer import simulate
 
@@ -190,12 +198,13 @@ class Simulator:
         return found and Runs(*found, np.zeros(size, dtype=bool))
 
     def _lanes(self, first: int, size: int) -> int:
-        # the first block does not wait for a kernel that a small job may never need
-        ready = first + size > _FEW_RUNS or "chemnb._kernels.lanes" in sys.modules
-        if size < _FEWEST_FOR_LANES or not ready:
-            return 1
-        many = len(self.network.reactions) <= 16 and size >= _RUNS_FOR_MANY
-        return _MANY_LANES if many else min(size, _LANES)
+        # a small job does not wait for a kernel that it may never need
+        ready = not self._is_small(first, size) or "chemnb._kernels.lanes" in sys.modules
+        return _LANES if ready and size >= _FEWEST_FOR_LANES else 1
+
+    def _is_small(self, first: int, size: int) -> bool:
+        """Return whether these are some of a few runs, as far as is known."""
+        return (first + size if self._job is None else self._job) <= _FEW_RUNS
 
     def _control(self, log_time=None, log_reaction=None) -> Control:
         if log_time is None:

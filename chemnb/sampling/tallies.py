@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import product
 
@@ -13,6 +14,7 @@ from ..equations.moments import moment_indices, moment_label
 from ..networks.expressions import closest, listing
 
 LARGEST_ORDER = 8
+_KERNEL_FROM, _KERNEL_SPECIES = 2048, 16  # runs; species up to which it beats a matrix product
 _LARGEST_HISTOGRAM = 20_000_000
 _WRAPPED = re.compile(r"(?:E|M)\[(.*)\]|(Var|Cov)\((.*)\)")
 
@@ -89,6 +91,56 @@ def _read_moment(text: str, species: Sequence[str]) -> tuple[int, ...]:
 
 
 # --- exact sums --------------------------------------------------------------------------------
+
+
+def sums_of(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the exact sums over runs of counts and of products of two, as Python integers.
+
+    Parameters
+    ----------
+    counts : ndarray of int64 (runs, times, species)
+
+    Returns
+    -------
+    ndarray (times, species), ndarray (times, species, species)
+
+    Examples
+    --------
+    >>> sums_of(np.array([[[1, 2]], [[3, 10**9]]]))[1][0]
+    array([[10, 3000000002],
+           [3000000002, 1000000000000000004]], dtype=object)
+    """
+    if len(counts) >= _KERNEL_FROM and counts.shape[2] <= _KERNEL_SPECIES and has_kernels():
+        sums, products, largest = _summed_by_kernel(counts)
+        fits = largest**2 * len(counts) < 2**63
+    else:
+        largest = max(int(counts.max(initial=0)), -int(counts.min(initial=0)))
+        # floats add and multiply whole numbers exactly as long as the result is below 2^53
+        fits = largest**2 * len(counts) < 2**53
+        if fits:
+            exact = counts.transpose(1, 2, 0).astype(float)
+            sums, products = exact.sum(axis=2), exact @ exact.transpose(0, 2, 1)
+    if not fits:
+        exact = counts.transpose(1, 2, 0).astype(object)
+        return exact.sum(axis=2), np.array([table @ table.T for table in exact])
+    return sums.astype(np.int64).astype(object), products.astype(np.int64).astype(object)
+
+
+def _summed_by_kernel(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    from .._kernels.tally import add_up
+
+    _, n_times, n_species = counts.shape
+    sums = np.zeros((n_times, n_species), np.int64)
+    products = np.zeros((n_times, n_species, n_species), np.int64)
+    least, largest = add_up(np.ascontiguousarray(counts), sums, products)
+    lower = np.tril(np.ones((n_species, n_species), bool), -1)
+    products += np.where(lower, products, 0).transpose(0, 2, 1)
+    return sums, products, max(int(largest), -int(least))
+
+
+def has_kernels() -> bool:
+    """Return whether Numba and the kernels of the direct method are loaded: small jobs do without."""
+    return any(f"chemnb._kernels.{name}" in sys.modules for name in ("direct", "lanes"))
 
 
 def power_sum(by_time: np.ndarray, index: Sequence[int]) -> np.ndarray:
