@@ -167,6 +167,38 @@ def intervals(tables, *, true=None, axes=None):
     return axes
 
 
+def profile(found, *, axes=None):
+    """Draw a profile likelihood, its limit, and the parabola that the standard error stands for.
+
+    Parameters
+    ----------
+    found : Profile
+        From `ODENet.profile`.
+    axes : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    axes = _axes(axes)
+    table = found.table[np.isfinite(found.table["difference"])]
+    axes.plot(table.index, table["difference"], label="others refitted")
+    if 0 < found.standard_error < np.inf:
+        z = (table.index - found.estimate) / found.standard_error
+        axes.plot(table.index, z**2, label="from the standard error", **REFERENCE)
+    axes.axhline(found.threshold, color=COLOURS[4], linestyle=":", label=f"{found.level:.0%} limit")
+    ends = [end for end in (found.lower, found.upper) if np.isfinite(end)]
+    if ends:
+        axes.axvspan(
+            max(found.lower, table.index.min()), min(found.upper, table.index.max()),
+            color="#e3e3e6", zorder=0,
+        )  # fmt: skip
+    axes.set(xlabel=found.name, ylabel="rise of chi-square")
+    axes.set_ylim(0, 2.5 * found.threshold)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+    return axes
+
+
 def time_scales(scales, *, axes=None):
     """Draw the rates of all modes along a run: fast ones solid, slow ones dashed, the gap shaded.
 

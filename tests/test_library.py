@@ -7,7 +7,7 @@ from math import comb
 import numpy as np
 import pytest
 import sympy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chemnb.learning.library import Library, LibraryError, monomials, state_symbols
@@ -38,6 +38,7 @@ def test_all_monomials_are_there_once(degree, variables, constant):
     assert max(map(sum, library.terms)) == degree
 
 
+@settings(deadline=None)  # the first example loads SymPy
 @given(
     st.integers(1, 3),
     st.booleans(),

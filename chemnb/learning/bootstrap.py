@@ -13,10 +13,11 @@ from ..equations.polynomials import SolverError
 from ..progress import progress_bar
 from .estimation import EstimationError
 from .learned import Learned
+from .linearised import Fit
 from .noise import UncertaintyError, estimate_noise, reach
 from .robust import robust_choice
 from .selection import Choice, Search, term_prices
-from .trajectories import Fit, TrajectoryProblem
+from .trajectories import TrajectoryProblem
 
 METHODS = ("auto", "parametric", "residuals", "experiments")
 _FEWEST = 20  # resamples

@@ -8,7 +8,7 @@ from numbers import Real
 
 import numpy as np
 
-from ..equations.symbolic import mass_action
+from ..equations.symbolic import EquationError, mass_action
 from ..networks.conservation import elementary_vectors, law_text, read_laws
 from ..networks.expressions import closest, listing
 from ..networks.network import ReactionNetwork
@@ -115,23 +115,33 @@ class Chemistry:
     # --- reactions ---------------------------------------------------------------------------
 
     def rate_map(self, names: Sequence[str]) -> RateMap:
-        """Return Eq. 14 for the variables of the data: concentrations, or moments of counts."""
-        network = self.network
-        if set(names) <= set(network.species):
-            if missing := [name for name in network.species if name not in names]:
-                raise ChemistryError(
-                    f"the network has {listing(missing)}, which the data have not; measure it, "
-                    "or leave its reactions out"
-                )
-            return sought_rates(mass_action(network))
-        rates = rate_map(network, order=2)
+        """Return Eq. 14 for the variables of the data: concentrations, or moments of counts.
+
+        Raises
+        ------
+        ChemistryError
+            If the network has no such equations, or other species than the data.
+        """
+        network, species = self.network, self.network.species
+        try:
+            if any(name not in species and "(" in name for name in names):
+                rates, what = rate_map(network, order=2), "moment"
+            else:
+                rates, what = sought_rates(mass_action(network)), "species"
+        except EquationError as error:
+            raise ChemistryError(f"network=: {error}") from None
+        labels = rates.equations.labels
         for name in names:
-            if name not in rates.equations.labels:
+            if name not in labels:
                 raise ChemistryError(
-                    f"the data have '{name}', which is no species or moment of the network"
-                    f"{closest(name, rates.equations.labels)}; there are "
-                    f"{listing(rates.equations.labels)}"
+                    f"the data have '{name}', which is no {what} of the network"
+                    f"{closest(name, labels)}; there are {listing(labels)}"
                 )
+        if what == "species" and (missing := [name for name in species if name not in names]):
+            raise ChemistryError(
+                f"the network has {listing(missing)}, which the data have not; measure it, name "
+                "it in hidden=, or leave its reactions out"
+            )
         return rates
 
     def _network(self, library: Library, dead: Collection[int]) -> Unknowns:

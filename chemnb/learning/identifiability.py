@@ -224,8 +224,7 @@ def _words(names, values, right, known, errors, condition, starts, still) -> str
     if len(starts):
         best = starts.iloc[0]
         where = ", ".join(f"{name} = {best[name]:.3g}" for name in starts.columns[:-1])
-        error = best["relative error"]
-        left = f"to {100 * error:.2g} %" if error < 1 else "by most"
+        left = f"to {100 * best['relative error']:.2g} %"
         lines.append(
             f"Of the starting states tried, {where} helps most: one such experiment with the "
             f"times of the first lowers the largest relative standard error {left}."
@@ -268,7 +267,8 @@ def _suggestions(learned: Learned, sizes, slopes):
         except SolverError:
             continue
         values, _ = _singular(np.vstack([slopes, more]))
-        rows.append([*(state * problem.scaling.scale), 1 / max(values[-1], 1e-300)])
+        if values[-1] > _NOTHING * values[0]:
+            rows.append([*(state * problem.scaling.scale), 1 / values[-1]])
     before, _ = _singular(slopes)
     table = pd.DataFrame(rows, columns=[*names, "relative error"])
     better = table[table["relative error"] < 0.7 / max(before[-1], 1e-300)]

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from .estimation import normal_quantile, parameter_covariance
+from .linearised import Fit
 from .scaling import positive
 from .selection import Choice, independent
-from .trajectories import Fit, TrajectoryProblem
+from .trajectories import TrajectoryProblem
 from .windows import Residuals, eliminate
 
 _LEAST = 2.0  # degrees of freedom below which a variable has no noise level of its own

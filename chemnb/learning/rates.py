@@ -11,8 +11,9 @@ import numpy as np
 
 from ..equations.dynamics import integrate
 from ..networks.network import ReactionNetwork
-from .estimation import Estimate, EstimationError, normal_quantile
+from .estimation import Estimate, EstimationError
 from .moment_fit import MomentFit
+from .noise import reach
 from .rate_map import RateMap, RatesError, rate_map
 from .timeseries import DataError, read_experiments
 
@@ -132,6 +133,7 @@ class RateFit:
     path: tuple
     level: float
     method: str
+    freedom: float = np.inf
 
     @classmethod
     def of_unknowns(cls, rates: RateMap, fitted, level: float) -> RateFit:
@@ -154,7 +156,8 @@ class RateFit:
             fitted.problem.observations, report.iterations, report.converged, report.verdict,
         )  # fmt: skip
         dropped = tuple(np.flatnonzero(silent).tolist())
-        return cls(rates, estimate, basis, dropped, report.path, level, "ODENet")
+        freedom = np.inf if fitted.fit.freedom is None else fitted.fit.freedom.min(initial=np.inf)
+        return cls(rates, estimate, basis, dropped, report.path, level, "ODENet", float(freedom))
 
     @property
     def unknowns(self) -> np.ndarray:
@@ -240,14 +243,14 @@ class RateFit:
         # dropped, held at a bound or not to be told apart: there is no error to state
         free = kept & np.isfinite(values) & (variances > 1e-20 * variances.max(initial=0.0))
         errors = np.where(free, np.sqrt(np.where(free, variances, 0.0)), np.nan)
-        reach = normal_quantile(self.level) * errors
+        limit = reach(self.level, self.freedom) * errors
         values = np.where(kept, values, 0.0)
         return pd.DataFrame(
             {
                 "value": values,
                 "standard error": errors,
-                "lower": values - reach,
-                "upper": values + reach,
+                "lower": values - limit,
+                "upper": values + limit,
                 "kept": kept,
             },
             index=pd.Index(names, name=title),
