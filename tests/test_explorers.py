@@ -11,6 +11,7 @@ import chemnb as cn
 from chemnb.explorers.controls import Choice, LogSlider, Slider
 from chemnb.explorers.experiments import averages
 from chemnb.explorers.explorer import Explorer
+from chemnb.explorers.sparsity import path
 from chemnb.explorers.wells import rests
 from chemnb.explorers.workers import speed_up
 
@@ -149,6 +150,16 @@ def test_averages_are_those_of_the_moment_equations():
     network, times = cn.models.single_progenitor(), np.linspace(0, 20, 41)
     exact = cn.integrate(cn.moment_equations(network, order=1), {"A": 2, "B": 30}, times)
     assert np.allclose(averages(2, 30), exact, rtol=1e-6)
+
+
+def test_more_clones_leave_the_true_terms_for_more_penalties():
+    true = {("A", "A"), ("B", "A"), ("B", "B")}
+    right = {}
+    for clones in (1000, 1_000_000):
+        tables = [path("two", clones, draw) for draw in range(3)]
+        kept = [set(t.columns[row != 0]) for t in tables for row in t.values]
+        right[clones] = np.mean([terms == true for terms in kept])
+    assert right[1_000_000] > 0.4 > right[1000]
 
 
 def test_schloegl_rests_where_its_rate_equation_does():

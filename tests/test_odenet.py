@@ -686,3 +686,24 @@ def test_adam_without_torch(missing, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ImportError, match=f"needs {missing}, which is not installed.*optimizer='l"):
         ODENet(monomials(1), optimizer="adam").fit(DECAY)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_l1_path_is_the_minimum_for_every_penalty(seed):
+    from chemnb.learning.stability import _homotopy
+
+    rng = np.random.default_rng(seed)
+    count = rng.integers(1, 12)
+    columns = rng.standard_normal((40, count))
+    if seed % 2:  # nearly collinear
+        columns = columns[:, :1] + 10.0 ** -(seed % 4) * columns
+    target = columns @ (rng.standard_normal(count) * (rng.random(count) < 0.5))
+    target += 0.1 * rng.standard_normal(40)
+    gram, pull, shares = columns.T @ columns, columns.T @ target, np.geomspace(1, 1e-4, 41)
+    path = _homotopy(gram, pull, shares)
+    slope, limits = (pull - path @ gram) / np.abs(pull).max(), shares[:, None]
+    # the conditions of Karush, Kuhn and Tucker
+    assert (np.abs(slope) <= limits * (1 + 1e-8)).all()
+    on = path != 0
+    np.testing.assert_allclose(slope[on], (np.sign(path) * limits)[on], rtol=1e-7)
+    assert not on[0].any() or np.abs(path[0]).max() < 1e-9 * np.abs(path).max()

@@ -1,4 +1,4 @@
-"""Figures under sliders: one for every numbered notebook, each a function that can be called.
+"""Figures under sliders: one or two for every numbered notebook, each a function that can be called.
 
 `ALL` lists them in the order of the notebooks.
 """
@@ -12,6 +12,7 @@ from .landscape import landscape
 from .noise import noise
 from .round_trip import round_trip
 from .separation import separation
+from .sparsity import sparsity
 from .volume import volume
 from .wells import wells
 from .workers import workers
@@ -23,6 +24,7 @@ ALL = (
     clones,
     wells,
     experiments,
+    sparsity,
     ladder,
     separation,
     enzyme,
