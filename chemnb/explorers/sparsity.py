@@ -35,12 +35,13 @@ def sparsity(starts, epsilon, clones, draw):
     import matplotlib.pyplot as plt
 
     paths = {name: path(name, clones, draw) for name in STARTS}
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.6), sharex=True)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.6))
     _coefficients(left, paths[starts]["B"], starts)
     _survival(right, paths)
     for axes in (left, right):
         axes.axvline(epsilon, color="black", lw=1)
         axes.set(xscale="log", xlim=(1, 1e-4), xlabel="ε, in units of the one that drops all")
+        axes.minorticks_off()
     at = paths[starts].iloc[np.abs(np.log(paths[starts].index / epsilon)).argmin()]
     left.set_title(f"{starts} start{'s' if starts == 'two' else ''}, ε = {epsilon:.2g}")
     right.set_title(_verdict(at), pad=22)
@@ -68,12 +69,12 @@ def _survival(axes, paths) -> None:
     terms = list(next(iter(paths.values())).columns)
     for lane, (name, table) in enumerate(paths.items()):
         step = (table.index[0] / table.index[1]) ** 0.5
-        for row, term in enumerate(terms):
-            kept = table.index[table[term] != 0]
-            axes.hlines(
-                np.full(len(kept), row + 0.34 * lane - 0.17), kept * step, kept / step, lw=4,
-                color=plots.COLOURS[lane], label=f"{name} start{'s' * lane}" if not row else None,
-            )  # fmt: skip
+        place, row = np.nonzero(table.to_numpy())
+        kept = table.index.to_numpy()[place]
+        axes.hlines(
+            row + 0.34 * lane - 0.17, kept * step, kept / step, lw=4,
+            color=plots.COLOURS[lane], label=f"{name} start{'s' * lane}",
+        )  # fmt: skip
     real = [row for row, term in enumerate(terms) if term in _TRUE]
     axes.plot(np.full(len(real), 1.0), real, "kx", ms=8, clip_on=False)
     axes.set_yticks(range(len(terms)), [f"{equation}:  {term}" for equation, term in terms])
