@@ -4,8 +4,7 @@ nbgrader runs its tests in the student's own program, where whatever they need c
 Here the tests run in this program. The student's answers come as plain data from another one.
 """
 
-import os
-
+import matplotlib
 from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Bool, Float
 
@@ -40,7 +39,7 @@ class Judge(NbGraderPreprocessor):
 
 def judge(notebook, source, student):
     """Fill in the outputs of a notebook whose given cells and tests are those of its source."""
-    os.environ["MPLBACKEND"] = "agg"
+    matplotlib.use("agg")  # here only: programs that are started later keep their own
     wanted, scope, count = sources.answers(source), {"__name__": "assignment"}, 0
     for cell in notebook.cells:
         if cell.cell_type != "code":
