@@ -79,7 +79,7 @@ class Slider:
 
 
 @dataclass(frozen=True)
-class LogSlider:
+class LogSlider(Slider):
     """A positive number on a logarithmic scale.
 
     Attributes
@@ -94,27 +94,14 @@ class LogSlider:
     [0.1, 1.0, 10.0, 100.0]
     """
 
-    default: float
-    low: float
-    high: float
     step: float = 0.1
-    label: str = ""
     readout: str = ".3g"
-
-    @property
-    def ends(self) -> tuple:
-        """The smallest and the largest value."""
-        return self.low, self.high
 
     def ticks(self, count: int) -> list:
         """Return up to ``count`` values from end to end; the default is one of them."""
         low, high, default = np.log10([self.low, self.high, self.default])
         exact = Slider(float(default), float(low), float(high), self.step).ticks(count)
         return [float(f"{10**power:.12g}") for power in exact]
-
-    def check(self, name: str, value):
-        """Return the value, or say what is wrong with it."""
-        return Slider.check(self, name, value)
 
     def widget(self, name: str):
         """Return the slider; it reports when it is let go."""

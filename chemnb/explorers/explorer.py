@@ -8,9 +8,9 @@ import io
 from collections.abc import Callable, Iterator, Mapping
 
 from ..networks.expressions import closest, listing
-from .controls import Choice, ExplorerError, LogSlider, Slider
+from .controls import Choice, ExplorerError, Slider
 
-Control = Slider | LogSlider | Choice
+Control = Slider | Choice
 
 
 class Explorer:

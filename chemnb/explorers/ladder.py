@@ -55,11 +55,7 @@ def ladder(rate, clones, draw):
 
 @lru_cache(maxsize=64)
 def _fits(clones, draw):
-    data = sample(
-        models.single_progenitor(), {"A": 10}, np.arange(21.0), clones, seed=draw,
-        keep=1000, progress=False,
-    )  # fmt: skip
-    candidate = models.single_progenitor_candidate()
+    candidate, data = models.single_progenitor_candidate(), _data(clones, draw)
     return {name: fit_rates(candidate, data, **options) for name, options in RUNGS.items()}
 
 
@@ -70,9 +66,12 @@ def floor(clones):
     It is that of generalised least squares with the four true reactions only, which the
     Gauss-Markov theorem says no other unbiased linear estimator can beat.
     """
-    data = sample(
-        models.single_progenitor(), {"A": 10}, np.arange(21.0), clones, seed=0,
+    free = models.single_progenitor(**dict.fromkeys(_UNKNOWNS))
+    return fit_rates(free, _data(clones, 0)).rates["standard error"].to_dict()
+
+
+def _data(clones, draw):
+    return sample(
+        models.single_progenitor(), {"A": 10}, np.arange(21.0), clones, seed=draw,
         keep=1000, progress=False,
     )  # fmt: skip
-    free = models.single_progenitor(**dict.fromkeys(_UNKNOWNS))
-    return fit_rates(free, data).rates["standard error"].to_dict()
