@@ -75,7 +75,7 @@ SYSTEMS = {
 CELLS = {f"{name}.noise{percent}": (SYSTEMS[name], percent)
          for name in ("lv", "lorenz") for percent in (1, 5, 10)}  # fmt: skip
 CELLS["lv.coarse"] = (SYSTEMS["lv.coarse"], 1)
-SEEDS = range(20)
+SEEDS = range(100, 120)  # not 0 to 19, which were looked at when the rules were chosen
 
 
 def coefficient_error(found, truth):

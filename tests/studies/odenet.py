@@ -18,7 +18,7 @@ NAMES = {"a11": ("A", "A"), "a21": ("B", "A"), "a22": ("B", "B")}
 PAPER = {"a11": 0.25, "a21": 0.16, "a22": 0.2}
 TIMES = np.linspace(0, 20, 81)
 RUNS = 10**6  # from all starts together
-SEEDS = range(20)
+SEEDS = range(100, 120)  # not 0 to 19, which were looked at when the rules were chosen
 
 
 def truth():
