@@ -15,8 +15,9 @@ from .equations.symbolic import (
     propensities,
 )
 from .learning.estimation import EstimationError
-from .learning.library import LibraryError, monomials
+from .learning.library import LibraryError
 from .learning.likelihood import HistogramFit, fit_histograms
+from .learning.monomials import monomials
 from .learning.noise import UncertaintyError
 from .learning.odenet import ODENet, ODENetError
 from .learning.own_terms import free, hill, own

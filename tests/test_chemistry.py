@@ -8,7 +8,7 @@ import pytest
 
 import chemnb as cn
 from chemnb.learning.chemistry import Chemistry, ChemistryError, vanishing
-from chemnb.learning.library import monomials
+from chemnb.learning.monomials import monomials
 from chemnb.learning.odenet import ODENet, ODENetError
 from chemnb.learning.own_terms import hill, own
 from chemnb.networks.conservation import elementary_vectors, read_laws

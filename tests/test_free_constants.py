@@ -8,7 +8,8 @@ from scipy.integrate import solve_ivp
 
 import chemnb as cn
 from chemnb.learning.free_constants import started
-from chemnb.learning.library import LibraryError, monomials
+from chemnb.learning.library import LibraryError
+from chemnb.learning.monomials import monomials
 from chemnb.learning.odenet import ODENet, ODENetError
 from chemnb.learning.own_terms import free, hill, own
 from chemnb.learning.rational_terms import rational

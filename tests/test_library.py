@@ -9,9 +9,14 @@ import pytest
 import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import solve_ivp
 
-from chemnb.learning.library import Library, LibraryError, monomials, state_symbols
+from chemnb.learning.library import Library, LibraryError, state_symbols
+from chemnb.learning.monomials import monomials
 from chemnb.learning.own_terms import hill, own
+from chemnb.learning.scaled_library import scaled
+from chemnb.learning.term_system import term_system
+from chemnb.learning.torch_terms import terms_on_torch
 from chemnb.learning.units import UnitError, read_unit, unit_text
 
 
@@ -56,7 +61,7 @@ def test_every_form_of_a_library_has_the_same_values(degree, constant, state, th
     np.testing.assert_array_equal(library.units(state), values)
     pairs = [(1, term) for term in range(len(library))]
     coefficients = np.array(theta[: len(pairs)])
-    slope = library.system(pairs).rhs(np.array(state), coefficients)
+    slope = term_system(library, pairs).rhs(np.array(state), coefficients)
     np.testing.assert_allclose(slope, [0.0, coefficients @ values], atol=1e-12)
 
 
@@ -170,30 +175,32 @@ def test_the_derivatives_are_those_of_the_terms(kind):
 def test_scaled_terms_are_the_terms_in_other_units(kind):
     library = LIBRARIES[kind].bind(["A", "B"])
     scale, y = np.array([4.0, 0.5]), np.random.default_rng(2).uniform(0.3, 4.0, (5, 2))
-    scaled, sizes = library.scaled(scale), library.units(scale)
-    assert scaled.labels == library.labels
+    other, sizes = scaled(library, scale), library.units(scale)
+    assert other.labels == library.labels
     assert np.all(sizes > 0)
-    np.testing.assert_allclose(scaled.evaluate(y / scale) * sizes, library.evaluate(y))
+    np.testing.assert_allclose(other.evaluate(y / scale) * sizes, library.evaluate(y))
     np.testing.assert_allclose(
-        scaled.jacobian(y / scale) * sizes[:, None] / scale, library.jacobian(y)
+        other.jacobian(y / scale) * sizes[:, None] / scale, library.jacobian(y)
     )
 
 
 @pytest.mark.parametrize("kind", LIBRARIES)
-def test_the_system_has_the_right_side_and_sensitivities_of_the_terms(kind):
+def test_the_system_has_the_right_side_and_the_jacobian_of_the_terms(kind):
     library = LIBRARIES[kind].bind(["A", "B"])
     pairs = [(term % 2, term) for term in range(len(library))]
     theta = np.where(np.arange(len(pairs)) % 3 == 0, -0.05, 0.03)
-    system, start, times = library.system(pairs), np.array([1.5, 0.7]), [0.0, 0.5, 2.0]
-    values, slopes = system.solve_with_sensitivities(theta, start, times)
-    np.testing.assert_allclose(values, system.solve(theta, start, times), rtol=1e-6)
+    system, start, times = term_system(library, pairs), np.array([1.5, 0.7]), [0.0, 0.5, 2.0]
+    values = system.solve(theta, start, times)
     rates = theta * library.evaluate(start)
     expected = [sum(rates[0::2]), sum(rates[1::2])]
     np.testing.assert_allclose(system.rhs(start, theta), expected)
-    step = np.zeros(len(pairs))
-    step[-1] = 1e-4
-    moved = [system.solve(theta + sign * step, start, times) for sign in (1, -1)]
-    np.testing.assert_allclose(slopes[:, :, -1], (moved[0] - moved[1]) / 2e-4, atol=1e-5)
+    (exact,) = solve_ivp(
+        lambda _, y: system.rhs(y, theta), (0, 2), start, "DOP853", [2.0], rtol=1e-10, atol=1e-12
+    ).y.T
+    np.testing.assert_allclose(values[-1], exact, rtol=1e-6)
+    step = 1e-6 * np.eye(2)
+    rough = [(system.rhs(start + h, theta) - system.rhs(start - h, theta)) / 2e-6 for h in step]
+    np.testing.assert_allclose(system.jacobian(start, theta), np.transpose(rough), atol=1e-8)
 
 
 @pytest.mark.parametrize("kind", LIBRARIES)
@@ -202,7 +209,7 @@ def test_torch_sees_the_same_terms_and_gradients(kind):
     library = LIBRARIES[kind].bind(["A", "B"])
     states = np.random.default_rng(3).uniform(0.3, 4.0, (4, 2))
     y = torch.tensor(states, requires_grad=True)
-    terms = library.on_torch(y)
+    terms = terms_on_torch(library, y)
     np.testing.assert_allclose(terms.detach().numpy(), library.evaluate(states))
     weight = torch.linspace(1, 2, len(library), dtype=torch.float64)
     (terms @ weight).sum().backward()

@@ -16,7 +16,7 @@ from scipy import stats
 from scipy.integrate import solve_ivp
 
 from chemnb.equations.polynomials import SolverError
-from chemnb.learning.library import monomials
+from chemnb.learning.monomials import monomials
 from chemnb.learning.odenet import ODENet, ODENetError
 from chemnb.learning.timeseries import DataError, read_experiments
 from chemnb.models import single_progenitor

@@ -11,7 +11,7 @@ from scipy.integrate import solve_ivp
 from chemnb._kernels.shooting import SOLVED, shoot
 from chemnb.equations.polynomials import SolverError
 from chemnb.learning.curves import CURVES, Curves
-from chemnb.learning.library import monomials
+from chemnb.learning.monomials import monomials
 from chemnb.learning.odenet import ODENet, ODENetError
 from chemnb.learning.scaling import Scaling
 from chemnb.learning.selection import keep_all, term_prices

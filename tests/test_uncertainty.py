@@ -10,7 +10,7 @@ from scipy.stats import binom
 
 import chemnb as cn
 from chemnb.learning.bootstrap import percentiles
-from chemnb.learning.library import monomials
+from chemnb.learning.monomials import monomials
 from chemnb.learning.noise import UncertaintyError, reach
 from chemnb.learning.odenet import ODENet, ODENetError
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from .. import plots
 from ..equations.polynomials import SolverError
-from ..learning.library import monomials
+from ..learning.monomials import monomials
 from ..learning.odenet import ODENet
+from ..learning.term_system import term_system
 from .controls import Slider
 from .explorer import explorer
 
@@ -107,7 +108,7 @@ def _learned(percent, points):
 
 
 def _system(theta):
-    return _LIBRARY.system(list(zip(*np.nonzero(theta), strict=True)))
+    return term_system(_LIBRARY, list(zip(*np.nonzero(theta), strict=True)))
 
 
 def _path(theta):

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from .. import models, plots
-from ..learning.library import monomials
+from ..learning.monomials import monomials
 from ..learning.odenet import ODENet
 from ..sampling.gillespie import sample
 from .controls import Choice, LogSlider, Slider

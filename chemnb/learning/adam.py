@@ -9,6 +9,7 @@ import numpy as np
 from ..equations.polynomials import SolverError
 from ..progress import progress_bar
 from .estimation import EstimationError
+from .torch_terms import terms_on_torch
 from .trajectories import TrajectoryProblem
 
 _RTOL, _ATOL, _MOST_STEPS = 1e-5, 1e-7, 5000
@@ -197,7 +198,7 @@ class _Network:
         return self._torch.tensor(array, device=self._device)
 
     def __call__(self, _, y):
-        return self._library.on_torch(y) @ self._matrix.T
+        return terms_on_torch(self._library, y) @ self._matrix.T
 
     def loss(self, theta, penalty: float):
         """Return the loss of Eq. 2, or None if the solution blows up."""

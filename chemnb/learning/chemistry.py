@@ -12,7 +12,8 @@ from ..equations.symbolic import EquationError, mass_action
 from ..networks.conservation import elementary_vectors, law_text, read_laws
 from ..networks.expressions import closest, listing
 from ..networks.network import ReactionNetwork
-from .library import Library, Monomials, monomials
+from .library import Library
+from .monomials import Monomials, monomials
 from .rate_map import RateMap, rate_map, sought_rates
 from .unknowns import Pair, Unknowns
 

@@ -10,8 +10,7 @@ import numpy as np
 from ..equations.polynomials import SolverError
 from .curves import Curves
 from .estimation import EstimationError, damped_step, parameter_covariance
-from .library import Library
-from .library_parts import LibrarySum
+from .library import Library, LibrarySum
 from .scaling import Scaling
 from .selection import Choice
 from .subsets import misfit

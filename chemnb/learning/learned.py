@@ -11,6 +11,7 @@ from ..networks.expressions import listing
 from .library import Library, state_symbols
 from .noise import reach
 from .selection import Choice
+from .term_system import term_system
 from .timeseries import check_times, read_initial
 from .trajectories import Fit, TrajectoryProblem
 from .unknowns import Pair
@@ -324,7 +325,9 @@ class Learned:
         scale = problem.scaling.scale
         start = read_initial(initial, list(names), "predict") / scale
         if self.pairs:
-            values = problem.library.system(self.pairs).solve(self.scaled_values, start, times)
+            values = term_system(problem.library, self.pairs).solve(
+                self.scaled_values, start, times
+            )
         else:
             values = np.tile(start, (len(times), 1))
         dimension = problem.experiments[0].dimension

@@ -1,19 +1,14 @@
-"""Candidate terms Γ(y) for the right-hand sides that are to be learned (Eqs. 1, 11 and 16)."""
+"""Candidate terms Γ(y) for the right-hand sides that are to be learned, and sums of them (Eq. 1)."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import combinations_with_replacement
-from math import comb
 
 import numpy as np
 
-from ..equations.polynomials import PolynomialSystem
 from ..networks.expressions import listing
-from .units import Unit, product_unit
-
-_MOST_TERMS = 2000
+from .units import Unit
 
 
 class LibraryError(ValueError):
@@ -69,18 +64,6 @@ class Library:
             sizes = np.abs(self.evaluate(scale))
         return np.where(np.isfinite(sizes) & (sizes > 0), sizes, 1.0)
 
-    def scaled(self, scale) -> Library:
-        """Return the library in z = y/scale, each term divided by its size of `units`."""
-        from .library_parts import ScaledLibrary
-
-        return ScaledLibrary(self, scale)
-
-    def system(self, pairs: Sequence[tuple[int, int]]):
-        """Return the numeric equations with one coefficient a pair (equation, term)."""
-        from .term_system import TermSystem
-
-        return TermSystem(self, pairs)
-
     @property
     def constants(self) -> dict[str, float]:
         """Values of constants inside the terms that are fitted along; none by default."""
@@ -105,15 +88,7 @@ class Library:
         """
         raise LibraryError(f"{self!r} has terms that are no products of variables")
 
-    def on_torch(self, y):
-        """Return the terms at torch states, with gradients: (n, D) -> (n, terms)."""
-        from .torch_terms import terms_on_torch
-
-        return terms_on_torch(self, y)
-
     def __add__(self, other: Library) -> Library:
-        from .library_parts import LibrarySum
-
         if not isinstance(other, Library):
             return NotImplemented
         return LibrarySum([self, other])
@@ -145,134 +120,147 @@ class Library:
         return rf"$\displaystyle \Gamma(y) = \left({terms}\right)$"
 
 
-class Monomials(Library):
-    """All products of powers of the state variables up to a degree; `monomials` makes it."""
+class LibrarySum(Library):
+    """The terms of several libraries, one after the other; ``a + b`` makes it.
 
-    def __init__(
-        self, degree: int, constant: bool = False, names: Sequence[str] | None = None
-    ) -> None:
-        if not isinstance(degree, (int, np.integer)) or isinstance(degree, bool) or degree < 1:
+    Raises
+    ------
+    LibraryError
+        On binding, if two terms have the same name, one is a multiple of another, or one is
+        zero everywhere.
+
+    Examples
+    --------
+    >>> from chemnb.learning.monomials import monomials
+    >>> from chemnb.learning.own_terms import own
+    >>> (monomials(1) + own("S/(K + S)", K=2)).bind(["S"]).labels
+    ('S', 'S/(2 + S)')
+    """
+
+    def __init__(self, parts: Sequence[Library], checked: bool = True) -> None:
+        flat = [p.parts if isinstance(p, LibrarySum) else (p,) for p in parts]
+        self.parts = tuple(part for group in flat for part in group)
+        bound = {part.names for part in self.parts}
+        if len(bound) > 1:
             raise LibraryError(
-                f"degree={degree!r} in monomials(degree); use a whole number of 1 or more"
+                f"{' and '.join(map(repr, self.parts))} have different variables; "
+                "add libraries before they are bound"
             )
-        self.degree, self.constant = int(degree), bool(constant)
-        self.names = None if names is None else self._check(names)
-
-    def bind(self, names: Sequence[str]) -> Monomials:
-        """Return the same library for these state variables.
-
-        Raises
-        ------
-        LibraryError
-            If a name is repeated or there would be thousands of terms.
-        """
-        return Monomials(self.degree, self.constant, names)
+        self.names = bound.pop()
+        names = [name for part in self.parts for name in part.constants]
+        repeated = [name for name, count in Counter(names).items() if count > 1]
+        if repeated and checked:
+            raise LibraryError(
+                f"the free constant {listing(repeated)} is in two parts; give it another name"
+            )
+        if self.names is not None and checked:
+            check_terms(self)
 
     @property
-    def terms(self) -> tuple[tuple[int, ...], ...]:
-        """Exponents of every term: lower degrees first, within a degree A², A B, B²."""
-        names = self._bound()
-        degrees = range(0 if self.constant else 1, self.degree + 1)
-        picks = (
-            Counter(pick)
-            for total in degrees
-            for pick in combinations_with_replacement(range(len(names)), total)
-        )
-        return tuple(tuple(pick[i] for i in range(len(names))) for pick in picks)
+    def constants(self) -> dict[str, float]:
+        """Values of the free constants of all parts."""
+        return {name: value for part in self.parts for name, value in part.constants.items()}
+
+    def with_constants(self, values: Mapping[str, float]) -> LibrarySum:
+        """Return the library with other values of its free constants."""
+        return LibrarySum([part.with_constants(values) for part in self.parts], checked=False)
+
+    def slope_terms(self) -> tuple[Library, list[tuple[int, str]]]:
+        """Return the derivatives of the terms by the free constants, and whose they are."""
+        slopes, of, first = [], [], 0
+        for part in self.parts:
+            if part.constants:
+                library, owners = part.slope_terms()
+                slopes.append(library)
+                of += [(first + term, name) for term, name in owners]
+            first += len(part)
+        return LibrarySum(slopes, checked=False), of
+
+    def bind(self, names: Sequence[str]) -> LibrarySum:
+        """Return the same library for these state variables."""
+        return LibrarySum([part.bind(names) for part in self.parts])
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Name of every term; the constant term is ``1``."""
-        return tuple(
-            " ".join(
-                name if power == 1 else f"{name}^{power}"
-                for name, power in zip(self._bound(), term, strict=True)
-                if power
-            )
-            or "1"
-            for term in self.terms
-        )
+        """Name of every term."""
+        return tuple(label for part in self.parts for label in part.labels)
 
     def evaluate(self, y) -> np.ndarray:
         """Return the terms at states y: (..., D) -> (..., terms)."""
-        return (self._states(y)[..., None, :] ** np.array(self.terms)).prod(axis=-1)
+        return np.concatenate([part.evaluate(y) for part in self.parts], axis=-1)
 
     def jacobian(self, y) -> np.ndarray:
         """Return the derivatives of the terms by the variables: (..., D) -> (..., terms, D)."""
-        y, powers = self._states(y)[..., None, :], np.array(self.terms)
-        columns = []
-        for d in range(len(self.names)):
-            lower = powers.copy()
-            lower[:, d] = np.maximum(lower[:, d] - 1, 0)
-            columns.append(powers[:, d] * (y**lower).prod(axis=-1))
-        return np.stack(columns, axis=-1)
+        return np.concatenate([part.jacobian(y) for part in self.parts], axis=-2)
 
     def to_sympy(self, symbols: Mapping[str, object] | None = None) -> list:
-        """Return the terms as SymPy expressions; ``symbols`` maps names to SymPy symbols."""
-        import sympy
-
-        symbols = symbols or {}
-        bases = [symbols.get(name, sympy.Symbol(name)) for name in self._bound()]
-        return [
-            sympy.Mul(*(base**power for base, power in zip(bases, term, strict=True)))
-            for term in self.terms
-        ]
-
-    def system(self, pairs: Sequence[tuple[int, int]]) -> PolynomialSystem:
-        """Return the numeric equations with one coefficient a pair (equation, term)."""
-        terms = self.terms
-        return PolynomialSystem(
-            self._bound(), [(row, dict(enumerate(terms[term]))) for row, term in pairs]
-        )
+        """Return the terms as SymPy expressions."""
+        return [term for part in self.parts for term in part.to_sympy(symbols)]
 
     def term_units(self, units: Mapping[str, str]) -> tuple[Unit | None, ...]:
         """Return the unit of every term from those of the variables; None where not known."""
-        known = [units.get(name) for name in self._bound()]
-        return tuple(product_unit(zip(known, term, strict=True)) for term in self.terms)
-
-    def units(self, scale) -> np.ndarray:
-        """Return the value (terms,) of every term where each variable equals its scale (D,)."""
-        return self.evaluate(scale)
-
-    def scaled(self, scale) -> Monomials:
-        """Return the library itself: a product of scaled variables is a scaled product."""
-        return self
-
-    @property
-    def is_polynomial(self) -> bool:
-        """True."""
-        return True
-
-    def factor_table(self) -> np.ndarray:
-        """Return the factors of every term as positions in [y, 1]: (terms, degree)."""
-        last = len(self._bound())
-        table = np.full((len(self.terms), self.degree), last, dtype=np.int64)
-        for row, term in zip(table, self.terms, strict=True):
-            factors = [i for i, power in enumerate(term) for _ in range(power)]
-            row[: len(factors)] = factors
-        return table
+        return tuple(unit for part in self.parts for unit in part.term_units(units))
 
     def __repr__(self) -> str:
-        inside = f"{self.degree}, constant=True" if self.constant else f"{self.degree}"
-        shown = f"monomials({inside})"
-        return shown if self.names is None else f"{shown} of {', '.join(self.names)}"
+        return " + ".join(repr(part) for part in self.parts)
 
-    def _check(self, names: Sequence[str]) -> tuple[str, ...]:
-        names = tuple(str(name) for name in names)
-        if not names:
-            raise LibraryError("no variables to bind; give at least one name: .bind(['A', 'B'])")
-        repeated = [name for name, count in Counter(names).items() if count > 1]
-        if repeated:
-            raise LibraryError(
-                f"{listing(repeated)} is named twice; every variable needs its own name"
-            )
-        size = comb(len(names) + self.degree, self.degree)
-        if size > _MOST_TERMS:
-            raise LibraryError(
-                f"monomials({self.degree}) of {len(names)} variables has {size} terms, more than "
-                f"{_MOST_TERMS}; use a lower degree or fewer variables"
-            )
-        return names
+
+def check_columns(library: Library, columns: np.ndarray, states: np.ndarray) -> None:
+    """Raise `LibraryError` if a term is not finite along the data.
+
+    Parameters
+    ----------
+    library : Library
+        Bound to its variables.
+    columns : ndarray (points, terms)
+        The terms at the states.
+    states : ndarray (points, D)
+        In the user's units.
+    """
+    wrong = np.argwhere(~np.isfinite(columns))
+    if len(wrong):
+        point, term = wrong[0]
+        values = zip(library.names, states[point], strict=True)
+        where = ", ".join(f"{name} = {value:.4g}" for name, value in values)
+        raise LibraryError(
+            f"the term '{library.labels[term]}' is not finite at {where}; "
+            "use a term that is defined at all data, or leave out that time"
+        )
+
+
+def check_terms(library: Library) -> None:
+    """Raise `LibraryError` if two terms of a library are the same up to a factor, or one is zero.
+
+    The terms are compared at a few arbitrary states, so that the way in which they are
+    written plays no role.
+
+    Examples
+    --------
+    >>> from chemnb.learning.own_terms import own
+    >>> check_terms(own("A*(A + 1)", "A**2 + A").bind(["A"]))
+    Traceback (most recent call last):
+    ...
+    chemnb.learning.library.LibraryError: the terms 'A*(A + 1)' and 'A**2 + A' are the same up to \
+a factor; leave one out
+    """
+    labels = library.labels
+    if repeated := [label for label, count in Counter(labels).items() if count > 1]:
+        raise LibraryError(f"the library has {listing(repeated)} twice; leave one out")
+    states = np.random.default_rng(0).uniform(0.5, 2.0, (7, len(library.names)))
+    with np.errstate(all="ignore"):
+        columns = library.evaluate(states)
+    size = np.linalg.norm(columns, axis=0)
+    if len(zero := np.flatnonzero(size == 0)):
+        raise LibraryError(f"the term '{labels[zero[0]]}' is zero everywhere; leave it out")
+    unit = columns / size
+    unit[:, ~np.isfinite(size)] = 0.0  # not defined there: nothing can be said
+    alike = np.triu(np.abs(unit.T @ unit) > 1 - 1e-12, k=1)
+    if alike.any():
+        first, second = np.argwhere(alike)[0]
+        raise LibraryError(
+            f"the terms '{labels[first]}' and '{labels[second]}' are the same up to a factor; "
+            "leave one out"
+        )
 
 
 def state_symbols(names: Sequence[str]) -> dict:
@@ -294,29 +282,3 @@ def state_symbols(names: Sequence[str]) -> dict:
         tex = f"{letter}_{{{shown}}}" if letter and inside else species_latex(name)
         result[name] = TypesetSymbol(name, tex)
     return result
-
-
-def monomials(degree: int, constant: bool = False) -> Monomials:
-    """Return the library of all monomials up to a degree (Eq. 11 for degree 2).
-
-    Parameters
-    ----------
-    degree : int
-        Highest total power, 1 or more.
-    constant : bool
-        Whether the constant term 1 is a candidate (a source from nothing).
-
-    Raises
-    ------
-    LibraryError
-        If the degree is not a positive whole number.
-
-    Examples
-    --------
-    >>> library = monomials(2).bind(["A", "B"])
-    >>> library.labels
-    ('A', 'B', 'A^2', 'A B', 'B^2')
-    >>> library.evaluate([2.0, 3.0])
-    array([2., 3., 4., 6., 9.])
-    """
-    return Monomials(degree, constant)

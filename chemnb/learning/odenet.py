@@ -109,7 +109,7 @@ class ODENet:
     Examples
     --------
     >>> import numpy as np
-    >>> from chemnb.learning.library import monomials
+    >>> from chemnb.learning.monomials import monomials
     >>> times = np.linspace(0, 4, 9)
     >>> model = ODENet(monomials(2)).fit((times, np.exp(-0.5 * times)), variables=["A"])
     >>> model
@@ -436,7 +436,7 @@ class ODENet:
         Examples
         --------
         >>> import numpy as np
-        >>> from chemnb.learning.library import monomials
+        >>> from chemnb.learning.monomials import monomials
         >>> times, rng = np.linspace(0, 4, 9), np.random.default_rng(0)
         >>> noisy = np.exp(-0.5 * times) + 0.01 * rng.standard_normal(9)
         >>> model = ODENet(monomials(1)).fit((times, noisy), variables=["A"])
@@ -460,7 +460,7 @@ class ODENet:
         Examples
         --------
         >>> import numpy as np
-        >>> from chemnb.learning.library import monomials
+        >>> from chemnb.learning.monomials import monomials
         >>> times, rng = np.linspace(0, 4, 9), np.random.default_rng(0)
         >>> noisy = np.exp(-0.5 * times) + 0.01 * rng.standard_normal(9)
         >>> model = ODENet(monomials(1)).fit((times, noisy), variables=["A"])
@@ -492,7 +492,7 @@ class ODENet:
         Examples
         --------
         >>> import numpy as np
-        >>> from chemnb.learning.library import monomials
+        >>> from chemnb.learning.monomials import monomials
         >>> times, rng = np.linspace(0, 4, 9), np.random.default_rng(0)
         >>> noisy = np.exp(-0.5 * times) + 0.01 * rng.standard_normal(9)
         >>> model = ODENet(monomials(1)).fit((times, noisy), variables=["A"])

@@ -14,8 +14,7 @@ import numpy as np
 
 from ..networks.expressions import NAME, ExpressionError, closest, listing
 from ..networks.laws import RateLaw
-from .library import Library, LibraryError, state_symbols
-from .library_parts import check_terms
+from .library import Library, LibraryError, check_terms, state_symbols
 from .units import Unit, read_unit
 
 _STEP = 1e-30  # of the complex step: there is no subtraction, so that it can be this small

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..networks.expressions import closest, listing
-from .library import LibraryError, monomials, state_symbols
+from .library import LibraryError, state_symbols
+from .monomials import monomials
 
 
 class RationalError(ValueError):

@@ -8,7 +8,8 @@ import numpy as np
 
 from ..networks.expressions import closest, listing
 from .estimation import EstimationError
-from .library import LibraryError, monomials
+from .library import LibraryError
+from .monomials import monomials
 from .own_terms import Formulas
 from .rational import RationalFamily, Tie
 from .rational_data import ManifoldData

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .library import Library
-from .library_parts import check_columns
+from .library import Library, check_columns
+from .scaled_library import scaled
 from .timeseries import Experiment
 from .unknowns import Pair
 
@@ -46,7 +46,7 @@ class Scaling:
         self.scale = positive(np.abs(stacked).max(axis=0))
         self.ranges = positive(np.ptp(stacked, axis=0), self.scale) / self.scale
         self.units = library.units(self.scale)
-        self.inner = library.scaled(self.scale)
+        self.inner = scaled(library, self.scale)
         self.columns = self.inner.evaluate(stacked / self.scale)
         check_columns(library, self.columns, stacked)
         self.sizes = np.sqrt((self.columns**2).mean(axis=0))

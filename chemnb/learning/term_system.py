@@ -1,4 +1,4 @@
-"""Differential equations of any candidate terms: values, Jacobian, solution, sensitivities."""
+"""Differential equations of candidate terms: values, Jacobian, solution."""
 
 from __future__ import annotations
 
@@ -6,12 +6,31 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..equations.polynomials import block_diagonal, solve_initial_value
+from ..equations.polynomials import PolynomialSystem, solve_initial_value
 from .library import Library
 
 
+def term_system(
+    library: Library, pairs: Sequence[tuple[int, int]]
+) -> PolynomialSystem | TermSystem:
+    """Return the numeric equations of a library with one coefficient a pair (equation, term).
+
+    Examples
+    --------
+    >>> from chemnb.learning.monomials import monomials
+    >>> term_system(monomials(1).bind(["A"]), [(0, 0)]).solve([-1.0], [2.0], [0, 1.0]).round(3)
+    array([[2.   ],
+           [0.736]])
+    """
+    if not library.is_polynomial:
+        return TermSystem(library, pairs)
+    powers = [np.bincount(row, minlength=len(library.names)) for row in library.factor_table()]
+    terms = [(row, dict(enumerate(powers[term][: len(library.names)]))) for row, term in pairs]
+    return PolynomialSystem(library.names, terms)
+
+
 class TermSystem:
-    r"""dy/dt = θΓ(y) for terms that need not be polynomials, linear in θ.
+    r"""dy/dt = θΓ(y) for terms that need not be polynomials.
 
     What `PolynomialSystem` is for products of variables, this is for every other library: it
     asks it for its terms and their derivatives only.
@@ -40,13 +59,9 @@ class TermSystem:
     def __repr__(self) -> str:
         return f"TermSystem({len(self.names)} variables, {len(self._rows)} terms)"
 
-    def monomials(self, y) -> np.ndarray:
-        """Return the term of every pair without its coefficient: (..., D) -> (..., pairs)."""
-        return self._library.evaluate(y)[..., self._terms]
-
     def rhs(self, y, theta) -> np.ndarray:
         """Return dy/dt (D,) at one state."""
-        return self._spread @ (theta * self.monomials(y))
+        return self._spread @ (theta * self._library.evaluate(y)[self._terms])
 
     def jacobian(self, y, theta) -> np.ndarray:
         """Return d(dy/dt)/dy (D, D) at one state."""
@@ -62,32 +77,3 @@ class TermSystem:
             lambda _, y: self.jacobian(y, theta),
             np.asarray(initial, dtype=float), times, rtol, atol,
         )  # fmt: skip
-
-    def solve_with_sensitivities(
-        self, theta, initial, times, weights=None, *, rtol: float = 1e-8, atol: float = 1e-10
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Integrate with the derivatives, as `PolynomialSystem.solve_with_sensitivities`.
-
-        Returns
-        -------
-        values : ndarray (T, D)
-        slopes : ndarray (T, D, P)
-            By u, if θ depends linearly on P parameters u with ``weights`` = dθ/du; else by θ.
-        """
-        theta = np.asarray(theta, dtype=float)
-        weights = np.eye(len(theta)) if weights is None else np.asarray(weights, dtype=float)
-        n, p = len(self.names), weights.shape[1]
-
-        def rhs(_, z):
-            y, slopes = z[:n], z[n:].reshape(n, p)
-            terms = self.monomials(y)
-            change = self.jacobian(y, theta) @ slopes + (self._spread * terms) @ weights
-            return np.concatenate([self._spread @ (theta * terms), change.ravel()])
-
-        def jacobian(_, z):
-            # the coupling of slopes to y is left out: it only speeds the corrector
-            return block_diagonal(self.jacobian(z[:n], theta), p)
-
-        start = np.concatenate([np.asarray(initial, dtype=float), np.zeros(n * p)])
-        path = solve_initial_value(rhs, jacobian, start, times, rtol, atol)
-        return path[:, :n], path[:, n:].reshape(-1, n, p)

@@ -84,7 +84,7 @@ def coefficient_units(library, units: Mapping[str, str], table=None) -> list[str
     Examples
     --------
     >>> import pandas as pd
-    >>> from chemnb.learning.library import monomials
+    >>> from chemnb.learning.monomials import monomials
     >>> table = pd.DataFrame({"equation": ["A", "A"], "term": ["A", "A^2"]})
     >>> coefficient_units(monomials(2).bind(["A"]), {"A": "mM", "time": "s"}, table)
     ['s^-1', 'mM^-1 s^-1']

@@ -68,7 +68,10 @@ def test_a_long_run_shows_its_progress_and_can_be_interrupted(opened, root):
         "import chemnb as cn\n"
         "cn.sample(cn.models.single_progenitor(), {'A': 10}, range(21), 3 * 10**7, seed=1)"
     )
-    long = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    kernel = {"name": "python3", "display_name": "Python 3"}  # else JupyterLab asks for one
+    long = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source)], metadata={"kernelspec": kernel}
+    )
     nbformat.write(long, root / "long.ipynb")
     notebook = opened("long.ipynb")
     notebook.ask("() => { jupyterapp.commands.execute('notebook:run-all-cells') }")
