@@ -66,7 +66,7 @@ def test_links_lead_from_each_notebook_to_the_next(opened):
 def test_a_long_run_shows_its_progress_and_can_be_interrupted(opened, root):
     source = (
         "import chemnb as cn\n"
-        "cn.sample(cn.models.single_progenitor(), {'A': 10}, range(21), 3 * 10**7, seed=1)"
+        "cn.sample(cn.models.single_progenitor(), {'A': 10}, range(21), 10**10, seed=1)"
     )
     kernel = {"name": "python3", "display_name": "Python 3"}  # else JupyterLab asks for one
     long = nbformat.v4.new_notebook(
