@@ -31,6 +31,8 @@ FOLDERS = (
     "IPYTHONDIR",
 )
 IDLE = "session => session && session.kernel && session.kernel.status === 'idle'"
+# A kernel calls itself idle between the messages of a progress bar, too.
+RAN = "cells => [...cells].every(cell => cell.type !== 'code' || cell.executionState !== 'running')"
 PANEL = "jupyterapp.shell.currentWidget"
 MINUTE = 60_000
 
@@ -109,7 +111,10 @@ class Notebook:
 
     def wait_until_idle(self, minutes=5):
         """Wait until the notebook is loaded and its kernel has nothing to do."""
-        ready = f"p && p.context && p.context.isReady && ({IDLE})(p.sessionContext.session)"
+        ready = (
+            f"p && p.context && p.context.isReady && ({IDLE})(p.sessionContext.session) "
+            f"&& ({RAN})(p.content.model.cells)"
+        )
         self.page.wait_for_function(
             f"() => {{ try {{ const p = {PANEL}; return {ready} }} catch (e) {{ return false }} }}",
             timeout=minutes * MINUTE,
